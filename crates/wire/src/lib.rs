@@ -10,6 +10,7 @@ pub mod id;
 pub mod oam;
 pub mod pulse;
 pub mod receipt;
+pub mod report;
 pub mod roster;
 pub mod segment;
 pub mod sid;
