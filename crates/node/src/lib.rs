@@ -1,1 +1,4 @@
-//! (room being built)
+//! One router as one state machine.
+#![forbid(unsafe_code)]
+
+pub mod pay;

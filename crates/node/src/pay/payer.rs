@@ -1,0 +1,461 @@
+//! The paying side: lanes that this router opened for paths of its own.
+//!
+//! ```text
+//!            ledger: open           each hop serves            not wanted / cap used
+//!  Opening ---------------> SetUp ------------------> Ready ---------------------------> Ending -> closed
+//!     |  refused              |  refused, 10 s silent    |  a hop stalls                    ^
+//!     +-----------------------+----------> dropped       +--> Stalled ---------------------+
+//! ```
+//!
+//! Receipts run one step ahead of the traffic, so that payees at the end of a long path always hold one for what
+//! arrives. That exposes nothing: what is paid is the lesser of the receipt and the endpoint's delivery.
+
+use super::{Hop, LaneFact, LanePhase, LaneRequest, PathKey, PayAction, Terms};
+use srwan_wire::id::{ChainId, Height, LaneId, LaneLabel, NodeId, Octets, PathHash, path_hash};
+use srwan_wire::oam::{LaneAnswer, LaneSetup, LaneVerdict, Oam, ReceiptAck, Relays};
+use srwan_wire::receipt::{
+    Delivery, RECEIPT_STEP, RECEIPT_STEP_STRANGER, Receipt, ReceiptBody, Signed,
+};
+use srwan_wire::sign::AccountSecret;
+use srwan_wire::time::Instant;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+/// Lanes that this router pays for at once. Each holds coins; 64 covers 16 endpoints with an active and a standby
+/// path, each with a successor.
+pub const PAID_LANES_MAX: usize = 64;
+
+/// Between two set-up messages to a hop that did not answer: about one intercontinental round trip.
+const SETUP_RETRY: Duration = Duration::from_millis(200);
+
+/// A hop that did not agree by then refuses: long enough for a slow ledger to show the lane to it.
+const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Between two sendings of a receipt that was not acknowledged.
+const RECEIPT_RETRY: Duration = Duration::from_millis(250);
+
+/// After the end of a lane its payees have this long to hand in tickets before the payer closes it.
+const END_GRACE: Duration = Duration::from_secs(3);
+
+/// A refused path is not asked for again before this has passed.
+const REFUSED_HOLD: Duration = Duration::from_secs(10);
+
+/// A successor is opened when this share of the cap is used: three quarters.
+const ROLLOVER_NUM: u64 = 3;
+const ROLLOVER_DEN: u64 = 4;
+
+/// All lanes that this router pays for.
+pub struct Payer {
+    me: NodeId,
+    account: AccountSecret,
+    chain: ChainId,
+    lanes: BTreeMap<LaneLabel, PaidLane>,
+    refused: BTreeMap<PathKey, Instant>,
+    out: VecDeque<PayAction>,
+}
+
+/// One lane, as people see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaidView {
+    /// The path.
+    pub path: PathKey,
+    /// The lane on the ledger, once it is open.
+    pub lane: Option<LaneId>,
+    /// The label of its packets.
+    pub label: LaneLabel,
+    /// How far it is.
+    pub phase: LanePhase,
+    /// Price and cap.
+    pub terms: Terms,
+    /// Octets covered by the newest receipt.
+    pub receipt: Octets,
+    /// Octets covered by the endpoint's newest delivery.
+    pub delivered: Octets,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Opening,
+    SetUp { since: Instant },
+    Ready,
+    Stalled,
+    Ending { since: Instant },
+}
+
+struct PaidLane {
+    path: PathKey,
+    hash: PathHash,
+    hops: Vec<HopState>,
+    terms: Terms,
+    phase: Phase,
+    lane: Option<LaneId>,
+    expiry: Height,
+    asked_at: Option<Instant>,
+    receipt: Option<Receipt>,
+    receipt_sent_at: Option<Instant>,
+    delivered: Octets,
+}
+
+struct HopState {
+    hop: Hop,
+    credit: Option<Octets>,
+    acked: Octets,
+}
+
+impl Payer {
+    /// A payer without lanes.
+    #[must_use]
+    pub fn new(me: NodeId, account: AccountSecret, chain: ChainId) -> Self {
+        let (lanes, refused, out) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
+        Self { me, account, chain, lanes, refused, out }
+    }
+
+    /// The chain became known.
+    pub fn set_chain(&mut self, chain: ChainId) {
+        self.chain = chain;
+    }
+
+    /// Makes sure that a lane for the path exists or is on its way. `label` names it if it has to be opened.
+    pub fn want(&mut self, label: LaneLabel, hops: &[Hop], terms: Terms, now: Instant) {
+        let Some(path) = path_of(hops) else { return };
+        match self.usable(&path) {
+            Some((label, lane)) if lane.phase == Phase::Ready => {
+                self.out.push_back(PayAction::Phase { path, label, phase: LanePhase::Ready });
+            }
+            Some(_) => {}
+            None => self.open(label, path, hops, terms, now),
+        }
+    }
+
+    /// The path is no longer wanted: its lanes end.
+    pub fn unwant(&mut self, path: &PathKey, now: Instant) {
+        for lane in self.lanes.values_mut().filter(|lane| lane.path == *path) {
+            lane.end(now, &mut self.out);
+        }
+        self.drop_never_opened(path);
+    }
+
+    /// Ends every lane: the router is leaving.
+    pub fn end_all(&mut self, now: Instant) {
+        for lane in self.lanes.values_mut() {
+            lane.end(now, &mut self.out);
+        }
+        self.lanes.retain(|_, lane| lane.lane.is_some());
+    }
+
+    /// The ledger shows the lane that was asked for under `label`.
+    pub fn handle_opened(&mut self, label: LaneLabel, id: LaneId, fact: &LaneFact, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&label) else {
+            self.out.push_back(PayAction::Close(id));
+            return;
+        };
+        lane.lane = Some(id);
+        lane.expiry = fact.expiry;
+        lane.phase = Phase::SetUp { since: now };
+    }
+
+    /// The ledger did not open the lane that was asked for under `label`.
+    pub fn handle_open_failed(&mut self, label: LaneLabel, now: Instant) {
+        self.refuse(label, now);
+    }
+
+    /// A hop answered a set-up.
+    pub fn handle_answer(&mut self, from: NodeId, answer: &LaneAnswer, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&answer.label).filter(|l| l.lane == Some(answer.lane))
+        else {
+            return;
+        };
+        let Some(hop) = lane.hops.iter_mut().find(|h| h.hop.node == from) else { return };
+        match answer.verdict {
+            LaneVerdict::Serving { credit } => {
+                hop.credit = Some(credit);
+                self.check_ready(answer.label);
+            }
+            LaneVerdict::NotFinal => {}
+            LaneVerdict::Refused => self.refuse(answer.label, now),
+            LaneVerdict::Stalled => self.stall(answer.label, now),
+        }
+    }
+
+    /// A hop holds a receipt.
+    pub fn handle_ack(&mut self, from: NodeId, ack: &ReceiptAck) {
+        let mut hops = self.hops_of(ack.lane);
+        if let Some(hop) = hops.find(|h| h.hop.node == from) {
+            hop.acked = hop.acked.max(ack.octets);
+        }
+    }
+
+    /// The endpoint said what it delivered; taken only if the endpoint signed it.
+    pub fn handle_delivery(&mut self, delivery: &Delivery) {
+        let found = self.lanes.values_mut().find(|l| l.lane == Some(delivery.body.lane));
+        let Some(lane) = found else { return };
+        let Some(endpoint) = lane.hops.last().map(|h| h.hop.account) else { return };
+        if delivery.body.octets > lane.delivered && delivery.verify(&endpoint).is_ok() {
+            lane.delivered = delivery.body.octets;
+        }
+    }
+
+    /// Does what time asks for. `sent` tells how many octets the data plane sent under a label.
+    pub fn tick(&mut self, now: Instant, sent: impl Fn(LaneLabel) -> Octets) {
+        self.refused.retain(|_, until| *until > now);
+        let labels: Vec<_> = self.lanes.keys().copied().collect();
+        for label in labels {
+            self.tick_lane(label, sent(label), now);
+        }
+    }
+
+    /// The label that pays for a path, if its lane is ready.
+    #[must_use]
+    pub fn ready_label(&self, path: &PathKey) -> Option<LaneLabel> {
+        let ready = |lane: &PaidLane| lane.phase == Phase::Ready && lane.path == *path;
+        self.lanes.iter().find(|(_, lane)| ready(lane)).map(|(label, _)| *label)
+    }
+
+    /// Paths whose lane is so far used that a successor should be opened.
+    #[must_use]
+    pub fn wearing_out(&self, sent: impl Fn(LaneLabel) -> Octets) -> Vec<(PathKey, Terms)> {
+        let worn = |label: LaneLabel, lane: &PaidLane| {
+            sent(label).0 / ROLLOVER_NUM >= lane.terms.cap_octets().0 / ROLLOVER_DEN
+        };
+        let has_successor = |path: &PathKey| {
+            self.lanes.values().any(|l| l.path == *path && matches!(l.phase, Phase::Opening | Phase::SetUp { .. }))
+        };
+        self.lanes
+            .iter()
+            .filter(|(label, lane)| lane.phase == Phase::Ready && worn(**label, lane))
+            .filter(|(_, lane)| !has_successor(&lane.path) && !self.refused.contains_key(&lane.path))
+            .map(|(_, lane)| (lane.path.clone(), lane.terms))
+            .collect()
+    }
+
+    /// Opens a second lane for a path whose lane is nearly used up.
+    pub fn succeed(&mut self, label: LaneLabel, hops: &[Hop], terms: Terms, now: Instant) {
+        if let Some(path) = path_of(hops) {
+            self.open(label, path, hops, terms, now);
+        }
+    }
+
+    /// Whether `label` is taken.
+    #[must_use]
+    pub fn uses(&self, label: LaneLabel) -> bool {
+        self.lanes.contains_key(&label)
+    }
+
+    /// All lanes, for people.
+    pub fn views(&self) -> impl Iterator<Item = PaidView> + '_ {
+        self.lanes.iter().map(|(label, lane)| lane.view(*label))
+    }
+
+    /// The next thing to do.
+    pub fn poll_action(&mut self) -> Option<PayAction> {
+        self.out.pop_front()
+    }
+
+    fn usable(&self, path: &PathKey) -> Option<(LaneLabel, &PaidLane)> {
+        let usable = |lane: &PaidLane| {
+            lane.path == *path && !matches!(lane.phase, Phase::Ending { .. } | Phase::Stalled)
+        };
+        self.lanes.iter().find(|(_, lane)| usable(lane)).map(|(label, lane)| (*label, lane))
+    }
+
+    fn open(&mut self, label: LaneLabel, path: PathKey, hops: &[Hop], terms: Terms, _now: Instant) {
+        if self.lanes.len() >= PAID_LANES_MAX || self.refused.contains_key(&path) {
+            self.out.push_back(PayAction::Phase { path, label, phase: LanePhase::Refused });
+            return;
+        }
+        let hash = path_hash(self.me, &path.relays, path.endpoint);
+        let payees = hops.iter().map(|h| h.account).collect();
+        self.out.push_back(PayAction::Open(LaneRequest { label, path: hash, payees, terms }));
+        self.out.push_back(PayAction::Phase { path: path.clone(), label, phase: LanePhase::Opening });
+        self.lanes.insert(label, PaidLane::new(path, hash, hops, terms));
+    }
+
+    fn check_ready(&mut self, label: LaneLabel) {
+        let Some(lane) = self.lanes.get_mut(&label) else { return };
+        let agreed = lane.hops.iter().all(|h| h.credit.is_some());
+        if agreed && matches!(lane.phase, Phase::SetUp { .. }) {
+            lane.phase = Phase::Ready;
+            let path = lane.path.clone();
+            self.retire_predecessors(&path, label);
+            self.out.push_back(PayAction::Phase { path, label, phase: LanePhase::Ready });
+        }
+    }
+
+    /// A lane that became ready replaces the nearly used one of the same path, which ends at once.
+    fn retire_predecessors(&mut self, path: &PathKey, successor: LaneLabel) {
+        for (label, lane) in &mut self.lanes {
+            if *label != successor && lane.path == *path && lane.phase == Phase::Ready {
+                lane.phase = Phase::Stalled;
+            }
+        }
+    }
+
+    fn refuse(&mut self, label: LaneLabel, now: Instant) {
+        let Some(lane) = self.lanes.remove(&label) else { return };
+        if let Some(id) = lane.lane {
+            self.out.push_back(PayAction::Close(id));
+        }
+        self.refused.insert(lane.path.clone(), now + REFUSED_HOLD);
+        self.out.push_back(PayAction::Phase { path: lane.path, label, phase: LanePhase::Refused });
+    }
+
+    fn stall(&mut self, label: LaneLabel, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&label) else { return };
+        if lane.phase != Phase::Ready {
+            return;
+        }
+        let path = lane.path.clone();
+        lane.end(now, &mut self.out);
+        self.out.push_back(PayAction::Phase { path, label, phase: LanePhase::Stalled });
+    }
+
+    fn drop_never_opened(&mut self, path: &PathKey) {
+        self.lanes.retain(|_, lane| lane.path != *path || lane.lane.is_some());
+    }
+
+    fn hops_of(&mut self, id: LaneId) -> impl Iterator<Item = &mut HopState> {
+        let lanes = self.lanes.values_mut().filter(move |lane| lane.lane == Some(id));
+        lanes.flat_map(|lane| lane.hops.iter_mut())
+    }
+
+    fn tick_lane(&mut self, label: LaneLabel, sent: Octets, now: Instant) {
+        let Some(lane) = self.lanes.get_mut(&label) else { return };
+        match lane.phase {
+            Phase::Opening => {}
+            Phase::SetUp { since } if now.since(since) > SETUP_TIMEOUT => self.refuse(label, now),
+            Phase::SetUp { .. } => lane.ask_hops(label, self.me, self.account.public(), &mut self.out, now),
+            Phase::Ready if sent >= lane.terms.cap_octets() => self.stall(label, now),
+            Phase::Ready => {
+                lane.sign_ahead(sent, self.chain, &self.account);
+                lane.send_receipt(&mut self.out, now);
+            }
+            Phase::Stalled => lane.end(now, &mut self.out),
+            Phase::Ending { since } if now.since(since) > END_GRACE => self.close(label),
+            Phase::Ending { .. } => lane.send_receipt(&mut self.out, now),
+        }
+    }
+
+    fn close(&mut self, label: LaneLabel) {
+        if let Some(id) = self.lanes.remove(&label).and_then(|lane| lane.lane) {
+            self.out.push_back(PayAction::Close(id));
+        }
+    }
+}
+
+impl PaidLane {
+    fn new(path: PathKey, hash: PathHash, hops: &[Hop], terms: Terms) -> Self {
+        let state = |hop: &Hop| HopState { hop: *hop, credit: None, acked: Octets(0) };
+        Self {
+            path,
+            hash,
+            hops: hops.iter().map(state).collect(),
+            terms,
+            phase: Phase::Opening,
+            lane: None,
+            expiry: Height(0),
+            asked_at: None,
+            receipt: None,
+            receipt_sent_at: None,
+            delivered: Octets(0),
+        }
+    }
+
+    fn view(&self, label: LaneLabel) -> PaidView {
+        PaidView {
+            path: self.path.clone(),
+            lane: self.lane,
+            label,
+            phase: match self.phase {
+                Phase::Opening | Phase::SetUp { .. } => LanePhase::Opening,
+                Phase::Ready => LanePhase::Ready,
+                Phase::Stalled => LanePhase::Stalled,
+                Phase::Ending { .. } => LanePhase::Ending,
+            },
+            terms: self.terms,
+            receipt: self.receipt.as_ref().map_or(Octets(0), |r| r.body.octets),
+            delivered: self.delivered,
+        }
+    }
+
+    fn ask_hops(
+        &mut self,
+        label: LaneLabel,
+        me: NodeId,
+        payer: srwan_wire::id::AccountKey,
+        out: &mut VecDeque<PayAction>,
+        now: Instant,
+    ) {
+        if !due(self.asked_at, SETUP_RETRY, now) {
+            return;
+        }
+        self.asked_at = Some(now);
+        let Some(lane) = self.lane else { return };
+        let Some(relays) = Relays::new(self.path.relays.clone()) else { return };
+        for (index, hop) in self.hops.iter().enumerate().filter(|(_, h)| h.credit.is_none()) {
+            let setup = LaneSetup {
+                label,
+                lane,
+                payer,
+                path: self.hash,
+                previous: index.checked_sub(1).map_or(me, |before| self.hops[before].hop.node),
+                next: self.hops.get(index + 1).map(|h| h.hop.node),
+                headend: me,
+                endpoint: self.path.endpoint,
+                relays: relays.clone(),
+                price: self.terms.price.0,
+                cap: self.terms.cap,
+                expiry: self.expiry,
+            };
+            out.push_back(PayAction::Send { to: hop.hop.node, oam: Oam::LaneSetup(setup) });
+        }
+    }
+
+    /// Octets between two receipts: small steps as long as any payee still treats us as a stranger.
+    fn step(&self) -> u64 {
+        let trusted = self.hops.iter().all(|h| h.credit.is_some_and(|c| c >= RECEIPT_STEP));
+        if trusted { RECEIPT_STEP.0 } else { RECEIPT_STEP_STRANGER.0 }
+    }
+
+    fn sign_ahead(&mut self, sent: Octets, chain: ChainId, account: &AccountSecret) {
+        let Some(lane) = self.lane else { return };
+        let step = self.step();
+        let wanted = (sent.0 / step).saturating_add(2).saturating_mul(step);
+        let octets = Octets(wanted.min(self.terms.cap_octets().0));
+        if self.receipt.as_ref().is_some_and(|r| r.body.octets >= octets) {
+            return;
+        }
+        let (path, price, expiry) = (self.hash, self.terms.price, self.expiry);
+        let body = ReceiptBody { chain, lane, path, octets, price, expiry };
+        self.receipt = Some(Signed::new(body, account));
+        self.receipt_sent_at = None;
+    }
+
+    fn send_receipt(&mut self, out: &mut VecDeque<PayAction>, now: Instant) {
+        let Some(receipt) = &self.receipt else { return };
+        if !due(self.receipt_sent_at, RECEIPT_RETRY, now) {
+            return;
+        }
+        self.receipt_sent_at = Some(now);
+        let behind = self.hops.iter().filter(|h| h.acked < receipt.body.octets);
+        out.extend(behind.map(|h| PayAction::Send { to: h.hop.node, oam: Oam::Receipt(*receipt) }));
+    }
+
+    fn end(&mut self, now: Instant, out: &mut VecDeque<PayAction>) {
+        if matches!(self.phase, Phase::Ending { .. }) {
+            return;
+        }
+        self.phase = Phase::Ending { since: now };
+        let Some(lane) = self.lane else { return };
+        let ends = self.hops.iter().map(|h| PayAction::Send { to: h.hop.node, oam: Oam::LaneEnd(lane) });
+        out.extend(ends);
+    }
+}
+
+fn due(last: Option<Instant>, every: Duration, now: Instant) -> bool {
+    last.is_none_or(|at| now.since(at) >= every)
+}
+
+fn path_of(hops: &[Hop]) -> Option<PathKey> {
+    let (endpoint, relays) = hops.split_last()?;
+    Some(PathKey { relays: relays.iter().map(|h| h.node).collect(), endpoint: endpoint.node })
+}
