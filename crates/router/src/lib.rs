@@ -1,1 +1,12 @@
-//! (room being built)
+//! The shell of a segment router: sockets, TUN, kernel and disk around the pure `node` machine.
+//!
+//! Rooms: [`config`] and [`keys`] read what the operator wrote; [`udp`] and [`tun`] move packets; [`kernel`] and [`nft`]
+//! change the host, and undo it. This crate decides nothing about paths, peers or money.
+
+pub mod config;
+pub mod fault;
+pub mod kernel;
+pub mod keys;
+pub mod nft;
+pub mod tun;
+pub mod udp;

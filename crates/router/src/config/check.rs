@@ -1,0 +1,286 @@
+//! From [`RawConfig`] to [`Config`]: each range, each address, each name, with the line it was written in.
+
+use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use srwan_wire::id::AccountKey;
+
+use super::coins::{parse_coins, parse_price};
+use super::raw::RawConfig;
+use super::{Clock, Config, Controller, Egress, Geo, Ledger, Liveness, Location, Policy, Tun};
+use crate::fault::{self, Fault};
+
+/// Most endpoints of a router. Source: promises T21, so that a roster is no weapon.
+pub const ENDPOINTS_MAX: usize = 4;
+
+/// Most prefixes of a site: a roster of 100 routers stays below 64 KiB.
+const SITE_PREFIXES_MAX: usize = 16;
+
+/// Most watched prefixes: each is probed, so the probe rate is bounded.
+const WATCH_MAX: usize = 256;
+
+/// Most egress ports: each is one rule of the kernel's filter.
+const EGRESS_PORTS_MAX: usize = 64;
+
+/// Mail between servers is never relayed. Source: promises T14.
+const PORT_SMTP: u16 = 25;
+
+/// Longest interface name. Source: `IFNAMSIZ` - 1.
+const INTERFACE_NAME_MAX: usize = 15;
+
+/// Largest size of a clock skew used as test input: one day.
+const SKEW_MS_MAX: i64 = 86_400_000;
+
+/// Where a value was written, for messages.
+pub struct Source<'a> {
+    pub text: &'a str,
+    pub file: &'a str,
+}
+
+impl Source<'_> {
+    /// The fault "`key` is wrong because `why`".
+    fn refuse(&self, code: &'static str, key: &str, why: impl Into<String>) -> Fault {
+        let help = super::keys::KEYS.iter().find(|known| known.path == key);
+        let fix = help.map_or("see docs/operations.md", |known| known.help);
+        let place = self.line_of(key).map_or(String::new(), |line| format!(":{line}"));
+        Fault::new(code, format!("{}{place}: `{key}` is refused", self.file), why, fix)
+    }
+
+    fn range(&self, key: &str, why: impl Into<String>) -> Fault {
+        self.refuse(fault::CONFIG_RANGE, key, why)
+    }
+
+    /// The line of `section.key`, found by walking the section headings.
+    fn line_of(&self, path: &str) -> Option<usize> {
+        let (section, key) = path.split_once('.').unwrap_or(("", path));
+        let mut current = "";
+        for (index, line) in self.text.lines().enumerate() {
+            let line = line.trim();
+            if let Some(heading) = line.strip_prefix('[') {
+                current = heading.split(']').next().unwrap_or("").trim();
+            } else if current == section
+                && line.split('=').next().is_some_and(|name| name.trim() == key)
+            {
+                return Some(index + 1);
+            }
+        }
+        None
+    }
+
+    /// `value` if it lies in `range`.
+    fn within<T>(&self, key: &str, value: T, range: RangeInclusive<T>) -> Result<T, Fault>
+    where
+        T: PartialOrd + std::fmt::Display,
+    {
+        if range.contains(&value) {
+            return Ok(value);
+        }
+        let (low, high) = (range.start(), range.end());
+        Err(self.range(key, format!("{value} is not between {low} and {high}")))
+    }
+
+    fn millis(&self, key: &str, value: u64, range: RangeInclusive<u64>) -> Result<Duration, Fault> {
+        self.within(key, value, range).map(Duration::from_millis)
+    }
+}
+
+/// Checks every value of `raw`.
+///
+/// # Errors
+/// The first refused value, with its line.
+pub fn check(raw: RawConfig, source: &Source) -> Result<Config, Fault> {
+    Ok(Config {
+        name: name(&raw.name, source)?,
+        state_dir: state_dir(&raw, source)?,
+        listen: raw.listen,
+        endpoints: endpoints(&raw, source)?,
+        controller: controller(&raw, source)?,
+        ledger: ledger(&raw, source)?,
+        location: location(&raw, source)?,
+        site_prefixes: at_most(
+            "site.prefixes",
+            raw.site.prefixes.clone(),
+            SITE_PREFIXES_MAX,
+            source,
+        )?,
+        egress: egress(&raw, source)?,
+        watch: at_most("destinations.watch", raw.destinations.watch.clone(), WATCH_MAX, source)?,
+        pulse_interval: source.millis("pulse.interval_ms", raw.pulse.interval_ms, 200..=60_000)?,
+        liveness: liveness(&raw, source)?,
+        policy: policy(&raw, source)?,
+        clock: clock(&raw, source)?,
+        price: parse_price(&raw.price.coins_per_gb)
+            .ok_or_else(|| source.range("price.coins_per_gb", "not a decimal price, nor inf"))?,
+        geo: geo(&raw),
+        portal_listen: raw.portal.listen,
+        tun: tun(&raw, source)?,
+    })
+}
+
+fn name(name: &str, source: &Source) -> Result<String, Fault> {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if name.is_empty() || name.len() > 63 || !name.chars().all(allowed) {
+        return Err(source.range("name", "not a plain name of 1 to 63 characters"));
+    }
+    Ok(name.to_owned())
+}
+
+fn state_dir(raw: &RawConfig, source: &Source) -> Result<PathBuf, Fault> {
+    if !raw.state_dir.is_absolute() {
+        return Err(source.range("state_dir", "not an absolute path"));
+    }
+    Ok(raw.state_dir.clone())
+}
+
+fn endpoints(raw: &RawConfig, source: &Source) -> Result<Vec<SocketAddr>, Fault> {
+    let refuse = |why: String| source.refuse(fault::CONFIG_ENDPOINT, "endpoints", why);
+    if raw.endpoints.is_empty() || raw.endpoints.len() > ENDPOINTS_MAX {
+        return Err(refuse(format!("{} endpoints given", raw.endpoints.len())));
+    }
+    for (index, endpoint) in raw.endpoints.iter().enumerate() {
+        if raw.endpoints[..index].contains(endpoint) {
+            return Err(refuse(format!("{endpoint} is listed twice")));
+        }
+        if endpoint.port() == 0 || endpoint.ip().is_unspecified() || endpoint.ip().is_multicast() {
+            return Err(refuse(format!("{endpoint} is no address that a peer can send to")));
+        }
+        if !raw.allow_private_endpoints && is_private(endpoint.ip()) {
+            return Err(refuse(format!(
+                "{endpoint} is private or loopback; set allow_private_endpoints = true to mean it"
+            )));
+        }
+    }
+    Ok(raw.endpoints.clone())
+}
+
+/// Loopback, link-local, RFC 1918, RFC 6598 and unique local addresses.
+fn is_private(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => {
+            let [a, b, ..] = v4.octets();
+            let shared = a == 100 && (64..128).contains(&b);
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_broadcast() || shared
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
+    }
+}
+
+fn controller(raw: &RawConfig, source: &Source) -> Result<Controller, Fault> {
+    let key = AccountKey::from_hex(&raw.controller.key)
+        .ok_or_else(|| source.range("controller.key", "not 64 hexadecimal digits"))?;
+    Ok(Controller {
+        url: http_url("controller.url", &raw.controller.url, source)?,
+        key,
+        join_token_file: raw.controller.join_token_file.clone(),
+        poll: source.millis("controller.poll_ms", raw.controller.poll_ms, 100..=60_000)?,
+    })
+}
+
+fn http_url(key: &str, url: &str, source: &Source) -> Result<String, Fault> {
+    let trimmed = url.trim_end_matches('/');
+    let authority = trimmed.strip_prefix("http://").unwrap_or("");
+    if authority.is_empty() || authority.contains(['/', '@', ' ', '?', '#']) {
+        return Err(source.range(key, format!("{url:?} is not of the form http://host:port")));
+    }
+    Ok(trimmed.to_owned())
+}
+
+fn ledger(raw: &RawConfig, source: &Source) -> Result<Option<Ledger>, Fault> {
+    let Some(ledger) = &raw.ledger else { return Ok(None) };
+    let escrow = parse_coins(&ledger.escrow_coins)
+        .ok_or_else(|| source.range("ledger.escrow_coins", "not a decimal number of coins"))?;
+    Ok(Some(Ledger { url: http_url("ledger.url", &ledger.url, source)?, escrow }))
+}
+
+fn location(raw: &RawConfig, source: &Source) -> Result<Location, Fault> {
+    let location = &raw.location;
+    if location.city.len() > 64 || location.city.chars().any(char::is_control) {
+        return Err(source.range("location.city", "too long or not printable"));
+    }
+    let country = &location.country;
+    let letters = country.len() == 2 && country.bytes().all(|byte| byte.is_ascii_uppercase());
+    if !country.is_empty() && !letters {
+        return Err(source.range("location.country", "not two capital letters"));
+    }
+    let position = match (location.lat, location.lon) {
+        (Some(lat), Some(lon)) => Some((
+            source.within("location.lat", lat, -90.0..=90.0)?,
+            source.within("location.lon", lon, -180.0..=180.0)?,
+        )),
+        (None, None) => None,
+        (Some(_), None) => return Err(source.range("location.lat", "needs location.lon")),
+        (None, Some(_)) => return Err(source.range("location.lon", "needs location.lat")),
+    };
+    Ok(Location {
+        city: location.city.clone(),
+        country: country.clone(),
+        position,
+        asn: location.asn,
+    })
+}
+
+fn at_most<T>(key: &str, values: Vec<T>, most: usize, source: &Source) -> Result<Vec<T>, Fault> {
+    if values.len() > most {
+        return Err(source.range(key, format!("{} given, {most} allowed", values.len())));
+    }
+    Ok(values)
+}
+
+fn egress(raw: &RawConfig, source: &Source) -> Result<Egress, Fault> {
+    let mut ports = raw.egress.ports.clone();
+    ports.sort_unstable();
+    ports.dedup();
+    if ports.contains(&PORT_SMTP) || ports.contains(&0) {
+        return Err(source.range("egress.ports", "ports 0 and 25 are never relayed"));
+    }
+    let ports = at_most("egress.ports", ports, EGRESS_PORTS_MAX, source)?;
+    Ok(Egress { enabled: raw.egress.enabled, ports })
+}
+
+fn liveness(raw: &RawConfig, source: &Source) -> Result<Liveness, Fault> {
+    Ok(Liveness {
+        interval: source.millis("liveness.interval_ms", raw.liveness.interval_ms, 20..=10_000)?,
+        misses: source.within("liveness.misses", raw.liveness.misses, 2..=20)?,
+    })
+}
+
+fn policy(raw: &RawConfig, source: &Source) -> Result<Policy, Fault> {
+    let policy = &raw.policy;
+    Ok(Policy {
+        gain_min: source.millis("policy.gain_min_ms", policy.gain_min_ms, 0..=10_000)?,
+        gain_min_percent: source.within(
+            "policy.gain_min_percent",
+            policy.gain_min_percent,
+            0..=100,
+        )?,
+        windows: source.within("policy.windows", policy.windows, 1..=100)?,
+        window: source.millis("policy.window_ms", policy.window_ms, 50..=60_000)?,
+        hold_down: source.millis("policy.hold_down_ms", policy.hold_down_ms, 0..=3_600_000)?,
+        relays_max: source.within("policy.relays_max", policy.relays_max, 0..=3)?,
+    })
+}
+
+fn clock(raw: &RawConfig, source: &Source) -> Result<Clock, Fault> {
+    let error_us = source.within("clock.error_us", raw.clock.error_us, 0..=10_000_000)?;
+    Ok(Clock {
+        synchronised: raw.clock.synchronised,
+        error: Duration::from_micros(error_us),
+        skew_ms: source.within("clock.skew_ms", raw.clock.skew_ms, -SKEW_MS_MAX..=SKEW_MS_MAX)?,
+    })
+}
+
+fn geo(raw: &RawConfig) -> Geo {
+    let location_csv = Some(&raw.geo.location_csv).filter(|path| !path.is_empty());
+    Geo { asn_csv: raw.geo.asn_csv.clone(), location_csv: location_csv.map(PathBuf::from) }
+}
+
+fn tun(raw: &RawConfig, source: &Source) -> Result<Tun, Fault> {
+    let name = &raw.tun.name;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if name.is_empty() || name.len() > INTERFACE_NAME_MAX || !name.bytes().all(plain) {
+        return Err(source.range("tun.name", "not an interface name of 1 to 15 characters"));
+    }
+    Ok(Tun { name: name.clone(), mtu: source.within("tun.mtu", raw.tun.mtu, 1280..=9000)? })
+}
