@@ -1,1 +1,29 @@
-//! (room being built)
+//! The ledger as a pure machine: blocks of signed transactions in, balances and reasons out.
+//!
+//! Start at [`state::State`]: `genesis`, then `execute` block by block. A client makes its
+//! transactions with [`tx::Author`]. Everything is exact integers and height is the only clock, so
+//! two machines that execute the same blocks have the same [`hash::StateRoot`].
+//!
+//! This crate does not order blocks, keep files or talk to anyone: that is `srwan-validator`.
+#![forbid(unsafe_code)]
+
+pub mod account;
+pub mod amount;
+mod apply;
+pub mod block;
+mod close;
+mod digest;
+mod dividend;
+pub mod escrow;
+pub mod fee;
+pub mod genesis;
+pub mod hash;
+pub mod lane;
+pub mod outcome;
+pub mod rejection;
+pub mod router;
+pub mod state;
+mod table;
+pub mod ticket;
+pub mod tx;
+pub mod vote;

@@ -1,0 +1,65 @@
+//! Accounts: a balance and the number of the next transaction.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::amount::Amount;
+use crate::rejection::Rejection;
+use crate::table::{Holds, Table};
+use srwan_wire::id::AccountKey;
+
+/// What one key holds, free to move.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Account {
+    /// Free coins.
+    pub balance: Amount,
+    /// The nonce that the account's next transaction must carry.
+    pub nonce: u64,
+}
+
+impl Holds for Account {
+    fn held(&self) -> Amount {
+        self.balance
+    }
+}
+
+/// All accounts. A row is made by the first credit and stays: its nonce keeps old transactions dead.
+pub type Accounts = Table<AccountKey, Account>;
+
+impl Accounts {
+    /// The account of `key`; one that never existed is empty.
+    pub fn of(&self, key: &AccountKey) -> Account {
+        self.get(key).copied().unwrap_or_default()
+    }
+
+    /// Checks that `key` can give `amount`.
+    pub fn check_debit(&self, key: &AccountKey, amount: Amount) -> Result<(), Rejection> {
+        let balance = self.of(key).balance;
+        match balance.checked_sub(amount) {
+            Some(_) => Ok(()),
+            None => Err(Rejection::BalanceTooLow { balance, needed: amount }),
+        }
+    }
+
+    /// Takes `amount`, which [`Accounts::check_debit`] has allowed; returns the balance left.
+    pub fn debit(&mut self, key: AccountKey, amount: Amount) -> Amount {
+        let mut account = self.of(&key);
+        account.balance = account.balance.checked_sub(amount).expect("the debit was checked");
+        self.put(key, account);
+        account.balance
+    }
+
+    /// Gives `amount`. All coins together fit an [`Amount`], so any one balance does.
+    pub fn credit(&mut self, key: AccountKey, amount: Amount) {
+        let mut account = self.of(&key);
+        account.balance =
+            account.balance.checked_add(amount).expect("a balance is at most the supply");
+        self.put(key, account);
+    }
+
+    /// Uses up the account's current nonce.
+    pub fn use_nonce(&mut self, key: AccountKey) {
+        let mut account = self.of(&key);
+        account.nonce = account.nonce.checked_add(1).expect("2^64 transactions are not reached");
+        self.put(key, account);
+    }
+}

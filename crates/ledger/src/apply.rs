@@ -1,0 +1,413 @@
+//! What one transaction does: checked completely, then written completely.
+//!
+//! [`State::check`] turns an [`Action`] into the [`Effect`] that it would have, or into the reason
+//! why not, and changes nothing. [`State::write`] carries an effect out and cannot fail. Between the
+//! two stands the fee: a transaction that was admitted pays it and uses its nonce, whether or not
+//! it does what it asks.
+
+use crate::amount::Amount;
+use crate::escrow::LANES_PER_PAYER_MAX;
+use crate::lane::{Lane, LaneOpen, LanePhase, check_open, lane_id, wide};
+use crate::outcome::{Effect, Outcome, TxReceipt};
+use crate::rejection::Rejection;
+use crate::router::{Contradiction, Registration, Router, RouterPhase};
+use crate::state::State;
+use crate::ticket::{Settlement, Ticket, settle};
+use crate::tx::{Action, SignedTx, TX_OCTETS_MAX, Tx, size_octets};
+use srwan_wire::id::{AccountKey, Height, LaneId, Octets};
+
+impl State {
+    /// Applies a transaction in the block of `height`. Total: every transaction has an outcome.
+    pub fn apply(&mut self, tx: &SignedTx, height: Height) -> TxReceipt {
+        let hash = tx.body.hash();
+        let (outcome, fee) = match self.check_admission(tx, height) {
+            Err(refusal) => (Outcome::Refused(refusal), Amount::ZERO),
+            Ok(()) => self.carry_out(&tx.body, height),
+        };
+        TxReceipt { hash, height, fee, outcome }
+    }
+
+    /// What [`State::apply`] would do at the next height, without doing it.
+    ///
+    /// **Errors:** the reason for which it would be refused or rejected.
+    pub fn preview(&self, tx: &SignedTx) -> Result<Effect, Rejection> {
+        let height = self.next_height();
+        self.check_admission(tx, height)?;
+        let effect = self.check(&tx.body, height)?;
+        self.fee_sources(&tx.body, Some(&effect))?;
+        Ok(effect)
+    }
+
+    /// Checks what can be said about a transaction apart from its nonce and its sender's coins.
+    ///
+    /// **Errors:** a reason that no later state can heal.
+    pub fn check_form(&self, tx: &SignedTx, height: Height) -> Result<(), Rejection> {
+        let size_octets = size_octets(tx);
+        let body = &tx.body;
+        if size_octets > TX_OCTETS_MAX {
+            return Err(Rejection::TooLarge { size_octets, max_octets: TX_OCTETS_MAX });
+        }
+        if body.chain != self.chain {
+            return Err(Rejection::WrongChain);
+        }
+        if height > body.valid_until {
+            return Err(Rejection::Expired { valid_until: body.valid_until });
+        }
+        self.check_fee(body, size_octets)?;
+        tx.verify(&body.sender).map_err(|_| Rejection::BadSignature)
+    }
+
+    fn check_fee(&self, tx: &Tx, size_octets: u64) -> Result<(), Rejection> {
+        let required = self.params.fees.required(size_octets);
+        if tx.fee < required {
+            return Err(Rejection::FeeTooLow { offered: tx.fee, required });
+        }
+        // The payer's reserve may pay for a ticket, so the submitter must not choose how much.
+        if matches!(tx.action, Action::Ticket(_)) && tx.fee != required {
+            return Err(Rejection::FeeNotExact { required });
+        }
+        Ok(())
+    }
+
+    fn check_admission(&self, tx: &SignedTx, height: Height) -> Result<(), Rejection> {
+        let expected = self.accounts.of(&tx.body.sender).nonce;
+        if tx.body.nonce != expected {
+            return Err(Rejection::WrongNonce { expected, got: tx.body.nonce });
+        }
+        self.check_form(tx, height)
+    }
+
+    fn carry_out(&mut self, tx: &Tx, height: Height) -> (Outcome, Amount) {
+        let checked = self.check(tx, height);
+        let sources = match self.fee_sources(tx, checked.as_ref().ok()) {
+            Ok(sources) => sources,
+            Err(refusal) => return (Outcome::Refused(refusal), Amount::ZERO),
+        };
+        self.accounts.use_nonce(tx.sender);
+        let outcome = match checked {
+            Ok(effect) => {
+                self.write(tx.sender, &effect, height);
+                Outcome::Applied(effect)
+            }
+            Err(rejection) => Outcome::Rejected(rejection),
+        };
+        self.pay_fee(tx, sources);
+        (outcome, tx.fee)
+    }
+
+    /// Who pays the fee: for a ticket that settles, the lane's reserve first, then the submitter,
+    /// who may pay it from the share that the ticket brings; in all other cases the sender.
+    fn fee_sources(&self, tx: &Tx, effect: Option<&Effect>) -> Result<FeeSources, Rejection> {
+        let balance = self.accounts.of(&tx.sender).balance;
+        let (reserve, income) = match effect {
+            Some(Effect::Settled(settlement)) => {
+                let lane = self.lanes.get(&settlement.lane)?;
+                (lane.open.fee_reserve, settlement.share_of(&tx.sender))
+            }
+            Some(_) | None => (Amount::ZERO, Amount::ZERO),
+        };
+        let from_lane = tx.fee.min(reserve);
+        let from_sender = tx.fee.saturating_sub(from_lane);
+        let available = balance.checked_add(income).expect("all coins fit an amount");
+        if available < from_sender {
+            return Err(Rejection::FeeUnaffordable { available, fee: from_sender });
+        }
+        Ok(FeeSources { from_lane, from_sender })
+    }
+
+    fn pay_fee(&mut self, tx: &Tx, sources: FeeSources) {
+        if let Action::Ticket(ticket) = &tx.action
+            && !sources.from_lane.is_zero()
+        {
+            self.change_lane(ticket.lane, |lane| {
+                let left = lane.open.fee_reserve.checked_sub(sources.from_lane);
+                lane.open.fee_reserve = left.expect("the reserve was checked");
+            });
+        }
+        self.debit(tx.sender, sources.from_sender);
+        let fees = self.pools.fees.checked_add(tx.fee);
+        self.pools.fees = fees.expect("all coins fit an amount");
+    }
+
+    /// What an admitted transaction would do.
+    fn check(&self, tx: &Tx, height: Height) -> Result<Effect, Rejection> {
+        match &tx.action {
+            Action::Transfer { to, amount } => {
+                self.check_spend(tx, *amount)?;
+                Ok(Effect::Transferred { to: *to, amount: *amount })
+            }
+            Action::EscrowAdd { amount } => {
+                self.check_spend(tx, *amount)?;
+                Ok(Effect::EscrowAdded { amount: *amount })
+            }
+            Action::EscrowWithdraw { amount } => {
+                non_zero(*amount)?;
+                self.escrows.check_take(&tx.sender, *amount)?;
+                Ok(Effect::EscrowWithdrawn { amount: *amount })
+            }
+            Action::LaneOpen(open) => self.check_lane_open(tx, open, height),
+            Action::LaneRaise { lane, amount } => self.check_lane_raise(tx.sender, *lane, *amount),
+            Action::LaneClose { lane } => self.check_lane_close(tx.sender, *lane, height),
+            Action::Ticket(ticket) => self.check_ticket(tx.sender, ticket),
+            Action::RegisterRouter(registration) => self.check_register(tx, registration),
+            Action::RetireRouter => {
+                self.routers.check_active(&tx.sender)?;
+                Ok(Effect::RouterRetired { until: after(height, self.params.unbonding_blocks) })
+            }
+            Action::ReportContradiction(proof) => self.check_contradiction(proof, height),
+            Action::Vote(action) => {
+                self.votes.check(&tx.sender, *action, self.params.commission_bps_max)?;
+                Ok(Effect::Voted(*action))
+            }
+        }
+    }
+
+    /// Checks that the sender has `amount` besides the fee.
+    fn check_spend(&self, tx: &Tx, amount: Amount) -> Result<(), Rejection> {
+        non_zero(amount)?;
+        let balance = self.accounts.of(&tx.sender).balance;
+        let needed = amount.checked_add(tx.fee).unwrap_or(Amount::from_base(u64::MAX));
+        if balance < needed { Err(Rejection::BalanceTooLow { balance, needed }) } else { Ok(()) }
+    }
+
+    fn check_lane_open(
+        &self,
+        tx: &Tx,
+        open: &LaneOpen,
+        height: Height,
+    ) -> Result<Effect, Rejection> {
+        check_open(&tx.sender, open)?;
+        self.check_for_sale(open)?;
+        let (lowest, highest) = (after(height, 1), after(height, self.params.lane_blocks_max));
+        if open.expiry < lowest || open.expiry > highest {
+            return Err(Rejection::ExpiryOutOfRange { lowest, highest, got: open.expiry });
+        }
+        if self.escrows.of(&tx.sender).lanes >= LANES_PER_PAYER_MAX {
+            return Err(Rejection::TooManyLanes { max: u64::from(LANES_PER_PAYER_MAX) });
+        }
+        self.escrows.check_take(&tx.sender, locked(open))?;
+        let lane = lane_id(&self.chain, &tx.sender, tx.nonce);
+        Ok(Effect::LaneOpened { lane, open: open.clone() })
+    }
+
+    /// Checks that no payee is registered as never for sale.
+    fn check_for_sale(&self, open: &LaneOpen) -> Result<(), Rejection> {
+        let is_unsold = |account: &AccountKey| {
+            let router = self.routers.get(account);
+            router.is_some_and(|router| !router.registration.price.is_finite())
+        };
+        match open.payees.iter().position(|payee| is_unsold(&payee.account)) {
+            Some(index) => Err(Rejection::PayeeNotForSale { index: wide(index) }),
+            None => Ok(()),
+        }
+    }
+
+    fn check_lane_raise(
+        &self,
+        sender: AccountKey,
+        id: LaneId,
+        amount: Amount,
+    ) -> Result<Effect, Rejection> {
+        non_zero(amount)?;
+        self.check_payers_open_lane(&sender, &id)?;
+        self.escrows.check_take(&sender, amount)?;
+        Ok(Effect::LaneRaised { lane: id, amount })
+    }
+
+    fn check_lane_close(
+        &self,
+        sender: AccountKey,
+        id: LaneId,
+        height: Height,
+    ) -> Result<Effect, Rejection> {
+        self.check_payers_open_lane(&sender, &id)?;
+        let until = after(height, self.params.claim_window_blocks);
+        Ok(Effect::LaneClosing { lane: id, until })
+    }
+
+    fn check_payers_open_lane(&self, sender: &AccountKey, id: &LaneId) -> Result<(), Rejection> {
+        let lane = self.lanes.get(id)?;
+        if lane.payer != *sender {
+            return Err(Rejection::NotThePayer);
+        }
+        match lane.phase {
+            LanePhase::Open => Ok(()),
+            LanePhase::Closing { .. } => Err(Rejection::LaneNotOpen),
+        }
+    }
+
+    fn check_ticket(&self, sender: AccountKey, ticket: &Ticket) -> Result<Effect, Rejection> {
+        let lane = self.lanes.get(&ticket.lane)?;
+        if !lane.is_party(&sender) {
+            return Err(Rejection::NotAParty);
+        }
+        settle(&self.chain, lane, ticket, self.params.min_settle).map(Effect::Settled)
+    }
+
+    fn check_register(&self, tx: &Tx, registration: &Registration) -> Result<Effect, Rejection> {
+        self.routers.check_register(&tx.sender, registration)?;
+        let bond = match self.routers.get(&tx.sender) {
+            Some(_) => Amount::ZERO,
+            None => self.params.router_bond,
+        };
+        if !bond.is_zero() {
+            self.check_spend(tx, bond)?;
+        }
+        Ok(Effect::RouterRegistered { registration: registration.clone(), bond })
+    }
+
+    fn check_contradiction(
+        &self,
+        proof: &Contradiction,
+        height: Height,
+    ) -> Result<Effect, Rejection> {
+        let account = proof.check(&self.chain)?;
+        let router = self.routers.check_slashable(&account)?;
+        let slashed = router.bond.bps(self.params.slash_bps).expect("a part of a bond fits");
+        let reward = Amount::from_base(slashed.base() / 2);
+        let until = match router.phase {
+            RouterPhase::Unbonding { until } | RouterPhase::Slashed { until } => until,
+            RouterPhase::Active => after(height, self.params.unbonding_blocks),
+        };
+        Ok(Effect::RouterSlashed { account, reward, burned: slashed.saturating_sub(reward), until })
+    }
+
+    /// Does what [`State::check`] allowed.
+    fn write(&mut self, sender: AccountKey, effect: &Effect, height: Height) {
+        match effect {
+            Effect::Transferred { to, amount } => {
+                self.debit(sender, *amount);
+                self.accounts.credit(*to, *amount);
+            }
+            Effect::EscrowAdded { amount } => {
+                self.debit(sender, *amount);
+                self.escrows.add(sender, *amount);
+            }
+            Effect::EscrowWithdrawn { amount } => {
+                self.escrows.take(sender, *amount);
+                self.accounts.credit(sender, *amount);
+            }
+            Effect::LaneOpened { lane, open } => self.write_lane(sender, *lane, open),
+            Effect::LaneRaised { lane, amount } => {
+                self.escrows.take(sender, *amount);
+                self.change_lane(*lane, |lane| {
+                    let cap = lane.open.cap.checked_add(*amount);
+                    lane.open.cap = cap.expect("all coins fit an amount");
+                });
+            }
+            Effect::LaneClosing { lane, until } => self.lanes.close(*lane, *until),
+            Effect::Settled(settlement) => self.write_settlement(settlement),
+            Effect::RouterRegistered { registration, bond } => {
+                self.write_registration(sender, registration, *bond);
+            }
+            Effect::RouterRetired { until } => self.write_retirement(sender, *until),
+            Effect::RouterSlashed { account, reward, burned, until } => {
+                let slash = Slash { reward: *reward, burned: *burned, until: *until };
+                self.write_slash(sender, *account, slash);
+            }
+            Effect::Voted(action) => {
+                let left = self.votes.write(sender, *action);
+                self.pools.dividends = sum(self.pools.dividends, left);
+            }
+        }
+        debug_assert!(height > self.height, "a transaction belongs to a block that is not over");
+    }
+
+    fn write_lane(&mut self, payer: AccountKey, id: LaneId, open: &LaneOpen) {
+        self.escrows.take(payer, locked(open));
+        self.escrows.lane_opened(payer);
+        let lane = Lane {
+            payer,
+            open: open.clone(),
+            infra_bps: self.params.infra_bps,
+            phase: LanePhase::Open,
+            settled: Octets(0),
+            paid: Amount::ZERO,
+        };
+        self.lanes.put(id, lane);
+    }
+
+    fn write_settlement(&mut self, settlement: &Settlement) {
+        let paid = settlement.paid();
+        self.change_lane(settlement.lane, |lane| {
+            lane.settled = settlement.settled;
+            lane.paid = sum(lane.paid, paid);
+        });
+        self.pools.infra = sum(self.pools.infra, settlement.infra);
+        for (payee, share) in &settlement.shares {
+            self.accounts.credit(*payee, *share);
+        }
+    }
+
+    fn write_registration(&mut self, account: AccountKey, said: &Registration, bond: Amount) {
+        self.debit(account, bond);
+        let kept = self.routers.get(&account).map_or(Amount::ZERO, |router| router.bond);
+        let router = Router {
+            registration: said.clone(),
+            bond: sum(kept, bond),
+            phase: RouterPhase::Active,
+        };
+        self.routers.put(account, router);
+    }
+
+    fn write_retirement(&mut self, account: AccountKey, until: Height) {
+        let router = self.routers.get(&account).expect("the router was checked").clone();
+        self.routers.put(account, Router { phase: RouterPhase::Unbonding { until }, ..router });
+    }
+
+    fn write_slash(&mut self, reporter: AccountKey, account: AccountKey, slash: Slash) {
+        let router = self.routers.get(&account).expect("the router was checked").clone();
+        let taken = sum(slash.reward, slash.burned);
+        let bond = router.bond.checked_sub(taken).expect("a part of a bond is at most the bond");
+        let phase = RouterPhase::Slashed { until: slash.until };
+        self.routers.put(account, Router { bond, phase, ..router });
+        self.accounts.credit(reporter, slash.reward);
+        self.pools.burned = sum(self.pools.burned, slash.burned);
+    }
+
+    /// Takes coins that were checked to be there; a vote that they weighed loses them.
+    fn debit(&mut self, account: AccountKey, amount: Amount) {
+        if !amount.is_zero() {
+            let left = self.accounts.debit(account, amount);
+            self.votes.note_balance(account, left);
+        }
+    }
+
+    fn change_lane(&mut self, id: LaneId, change: impl FnOnce(&mut Lane)) {
+        let mut lane = self.lanes.get(&id).expect("the lane was checked").clone();
+        change(&mut lane);
+        self.lanes.put(id, lane);
+    }
+}
+
+/// Who pays a fee.
+struct FeeSources {
+    from_lane: Amount,
+    from_sender: Amount,
+}
+
+/// What a conviction takes from a bond, and when the rest comes back.
+struct Slash {
+    reward: Amount,
+    burned: Amount,
+    until: Height,
+}
+
+/// What leaves the escrow for a lane. Saturates: more than there is cannot be taken.
+fn locked(open: &LaneOpen) -> Amount {
+    open.cap.checked_add(open.fee_reserve).unwrap_or(Amount::from_base(u64::MAX))
+}
+
+fn non_zero(amount: Amount) -> Result<(), Rejection> {
+    if amount.is_zero() { Err(Rejection::AmountZero) } else { Ok(()) }
+}
+
+/// The height `blocks` after `height`.
+pub(crate) fn after(height: Height, blocks: u64) -> Height {
+    Height(height.0.saturating_add(blocks))
+}
+
+/// A sum of coins that exist, which therefore fits.
+pub(crate) fn sum(left: Amount, right: Amount) -> Amount {
+    left.checked_add(right).expect("all coins together fit an amount")
+}

@@ -1,0 +1,384 @@
+//! The whole ledger: every kind of row, the pools, and how a block moves it on.
+//!
+//! `State` only puts the kinds together: what a transaction does is in [`crate::apply`], what the
+//! end of a block does in [`crate::close`], and each kind's own rules in its own module.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use std::collections::BTreeMap;
+
+use crate::account::{Account, Accounts};
+use crate::amount::Amount;
+use crate::block::{Block, BlockError, Header, tx_root};
+use crate::escrow::{Escrow, Escrows};
+use crate::genesis::{Genesis, GenesisError, Params};
+use crate::hash::{BlockHash, StateRoot, digest};
+use crate::lane::{Lane, Lanes};
+use crate::outcome::BlockOutcome;
+use crate::rejection::Rejection;
+use crate::router::{Router, Routers};
+use crate::table::Table;
+use crate::tx::SignedTx;
+use crate::vote::Votes;
+use srwan_wire::id::{AccountKey, ChainId, Height, LaneId};
+use srwan_wire::time::Timestamp;
+
+/// Coins that belong to rules rather than to keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Pools {
+    /// The infrastructure account.
+    pub infra: Amount,
+    /// Validators' part of fees that no one has been paid yet.
+    pub validators: Amount,
+    /// Dividends that have not been paid yet.
+    pub dividends: Amount,
+    /// What is left of the subsidy; only ever falls.
+    pub subsidy: Amount,
+    /// What genesis gave to no one.
+    pub treasury: Amount,
+    /// What slashing took out of use; only ever grows.
+    pub burned: Amount,
+    /// Fees of the block in progress; empty between blocks.
+    pub fees: Amount,
+}
+
+impl Pools {
+    fn held(&self) -> u128 {
+        let all = [
+            self.infra,
+            self.validators,
+            self.dividends,
+            self.subsidy,
+            self.treasury,
+            self.burned,
+            self.fees,
+        ];
+        all.iter().map(|amount| u128::from(amount.base())).sum()
+    }
+}
+
+/// Where all coins are. `total` is the sum of the rest, and equals the supply of genesis at every height.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Supply {
+    /// Sum of all below. **Units:** base units, here and in every field.
+    pub total: u128,
+    /// In free balances.
+    pub accounts: u128,
+    /// In escrows, free for lanes.
+    pub escrows: u128,
+    /// In lanes.
+    pub lanes: u128,
+    /// In routers' bonds.
+    pub bonds: u128,
+    /// In vote groups, by rounding.
+    pub groups: u128,
+    /// In the pools.
+    pub pools: Pools,
+}
+
+/// The ledger after some block.
+///
+/// Invariant: the coins in all parts add up to `supply`; checked after every block.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct State {
+    pub(crate) chain: ChainId,
+    pub(crate) params: Params,
+    pub(crate) supply: Amount,
+    pub(crate) subsidy_total: Amount,
+    pub(crate) height: Height,
+    pub(crate) tip: BlockHash,
+    pub(crate) validators: BTreeMap<AccountKey, u64>,
+    pub(crate) accounts: Accounts,
+    pub(crate) escrows: Escrows,
+    pub(crate) lanes: Lanes,
+    pub(crate) routers: Routers,
+    pub(crate) votes: Votes,
+    pub(crate) pools: Pools,
+    pub(crate) root: StateRoot,
+}
+
+impl State {
+    /// The ledger before its first block.
+    ///
+    /// **Errors:** [`GenesisError`] if nothing can begin from this genesis.
+    pub fn genesis(genesis: &Genesis) -> Result<Self, GenesisError> {
+        genesis.check()?;
+        let chain = genesis.chain_id();
+        let pools =
+            Pools { subsidy: genesis.subsidy, treasury: genesis.treasury()?, ..Pools::default() };
+        let mut state = Self {
+            chain,
+            params: genesis.params,
+            supply: genesis.supply,
+            subsidy_total: genesis.subsidy,
+            height: Height(0),
+            tip: BlockHash(chain.0),
+            validators: genesis.validators.clone(),
+            accounts: Table::new(),
+            escrows: Table::new(),
+            lanes: Lanes::new(),
+            routers: Routers::new(),
+            votes: Votes::new(),
+            pools,
+            root: StateRoot::default(),
+        };
+        for (key, balance) in &genesis.accounts {
+            state.accounts.credit(*key, *balance);
+        }
+        state.seal();
+        Ok(state)
+    }
+
+    /// Reads a state back, and counts and hashes all of it again.
+    ///
+    /// **Errors:** [`SnapshotError`]; the bytes are damaged and say nothing.
+    pub fn from_snapshot(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let mut state: Self = borsh::from_slice(bytes).map_err(|_| SnapshotError::Malformed)?;
+        let said = state.root;
+        let counted = state.recount();
+        if counted != u128::from(state.supply.base()) {
+            return Err(SnapshotError::NotConserved { counted, supply: state.supply });
+        }
+        state.seal();
+        let found = state.root;
+        if said == found { Ok(state) } else { Err(SnapshotError::WrongRoot { said, found }) }
+    }
+
+    /// The canonical bytes of this state.
+    #[must_use]
+    pub fn to_snapshot(&self) -> Vec<u8> {
+        borsh::to_vec(self).expect("writing to a Vec does not fail")
+    }
+
+    /// The header of a block with `txs` that follows this state.
+    #[must_use]
+    pub fn next_header(
+        &self,
+        proposer: AccountKey,
+        voters: Vec<AccountKey>,
+        time: Timestamp,
+        txs: &[SignedTx],
+    ) -> Header {
+        Header {
+            chain: self.chain,
+            height: self.next_height(),
+            parent: self.tip,
+            state_root: self.root,
+            tx_root: tx_root(txs),
+            time,
+            proposer,
+            voters,
+        }
+    }
+
+    /// Checks that `block` follows this state.
+    ///
+    /// **Errors:** [`BlockError`]; the block must not be executed.
+    pub fn check_block(&self, block: &Block) -> Result<(), BlockError> {
+        let header = &block.header;
+        if header.chain != self.chain {
+            return Err(BlockError::WrongChain);
+        }
+        let expected = self.next_height();
+        if header.height != expected {
+            return Err(BlockError::WrongHeight { expected, got: header.height });
+        }
+        if header.parent != self.tip {
+            return Err(BlockError::WrongParent);
+        }
+        if header.state_root != self.root {
+            let (expected, got) = (self.root, header.state_root);
+            return Err(BlockError::WrongState { expected, got });
+        }
+        if !header.voters.is_sorted_by(|left, right| left < right) {
+            return Err(BlockError::WrongVoters);
+        }
+        if header.tx_root != tx_root(&block.txs) {
+            return Err(BlockError::WrongTransactions);
+        }
+        Ok(())
+    }
+
+    /// Executes a block.
+    ///
+    /// **Errors:** [`BlockError`] if it does not follow this state, which is then as it was.
+    ///
+    /// **Panics:** if coins are made or lost, which no block can cause unless a rule here is wrong.
+    pub fn execute(&mut self, block: &Block) -> Result<BlockOutcome, BlockError> {
+        self.check_block(block)?;
+        let height = block.header.height;
+        let receipts = block.txs.iter().map(|tx| self.apply(tx, height)).collect();
+        let events = self.end_block(height, &block.header.voters);
+        self.tip = block.header.hash();
+        Ok(BlockOutcome { receipts, events, root: self.root })
+    }
+
+    /// Which ledger.
+    #[must_use]
+    pub const fn chain(&self) -> ChainId {
+        self.chain
+    }
+
+    /// The rules' parameters.
+    #[must_use]
+    pub const fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// The height of the last block.
+    #[must_use]
+    pub const fn height(&self) -> Height {
+        self.height
+    }
+
+    /// The height of the block that comes next.
+    #[must_use]
+    pub const fn next_height(&self) -> Height {
+        Height(self.height.0.saturating_add(1))
+    }
+
+    /// The name of the last block.
+    #[must_use]
+    pub const fn tip(&self) -> BlockHash {
+        self.tip
+    }
+
+    /// The digest of this state.
+    #[must_use]
+    pub const fn root(&self) -> StateRoot {
+        self.root
+    }
+
+    /// Who finalizes blocks, with their power.
+    #[must_use]
+    pub const fn validators(&self) -> &BTreeMap<AccountKey, u64> {
+        &self.validators
+    }
+
+    /// The account of `key`; one that never existed is empty.
+    #[must_use]
+    pub fn account(&self, key: &AccountKey) -> Account {
+        self.accounts.of(key)
+    }
+
+    /// The escrow of `payer`; one that never existed is empty.
+    #[must_use]
+    pub fn escrow(&self, payer: &AccountKey) -> Escrow {
+        self.escrows.of(payer)
+    }
+
+    /// The lane called `id`.
+    ///
+    /// **Errors:** [`Rejection::NoSuchLane`].
+    pub fn lane(&self, id: &LaneId) -> Result<&Lane, Rejection> {
+        self.lanes.get(id)
+    }
+
+    /// All lanes, open and closing.
+    pub fn lanes(&self) -> impl Iterator<Item = (&LaneId, &Lane)> {
+        self.lanes.iter()
+    }
+
+    /// The registered router of `account`.
+    #[must_use]
+    pub fn router(&self, account: &AccountKey) -> Option<&Router> {
+        self.routers.get(account)
+    }
+
+    /// All registered routers.
+    pub fn routers(&self) -> impl Iterator<Item = (&AccountKey, &Router)> {
+        self.routers.iter()
+    }
+
+    /// All votes and vote groups.
+    #[must_use]
+    pub const fn votes(&self) -> &Votes {
+        &self.votes
+    }
+
+    /// Where all coins are, from running sums: cheap.
+    #[must_use]
+    pub fn supply(&self) -> Supply {
+        let mut supply = Supply {
+            total: 0,
+            accounts: self.accounts.held(),
+            escrows: self.escrows.held(),
+            lanes: self.lanes.rows().held(),
+            bonds: self.routers.rows().held(),
+            groups: self.votes.held(),
+            pools: self.pools,
+        };
+        supply.total = supply.accounts
+            + supply.escrows
+            + supply.lanes
+            + supply.bonds
+            + supply.groups
+            + supply.pools.held();
+        supply
+    }
+
+    /// All coins, counted row by row. **Units:** base units.
+    #[must_use]
+    pub fn recount(&self) -> u128 {
+        self.accounts.recount()
+            + self.escrows.recount()
+            + self.lanes.rows().recount()
+            + self.routers.rows().recount()
+            + self.votes.recount()
+            + self.pools.held()
+    }
+
+    /// Brings the root up to date with all rows written since the last time.
+    pub(crate) fn seal(&mut self) {
+        let [groups, voters] = self.votes.seal();
+        let fixed = (
+            (self.chain, self.params, self.supply, self.subsidy_total),
+            (self.height, &self.validators, self.pools),
+        );
+        let fixed = borsh::to_vec(&fixed).expect("writing to a Vec does not fail");
+        let parts = [
+            self.accounts.seal(),
+            self.escrows.seal(),
+            self.lanes.seal(),
+            self.routers.seal(),
+            groups,
+            voters,
+        ];
+        self.root = StateRoot(digest("srwan state v1", &[parts.as_flattened(), &fixed]));
+    }
+
+    /// Stops rather than go on with coins made or lost.
+    pub(crate) fn assert_conserved(&self) {
+        let (total, supply) = (self.supply().total, u128::from(self.supply.base()));
+        assert!(total == supply, "height {}: {total} base units, not {supply}", self.height);
+    }
+}
+
+impl core::fmt::Debug for State {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "State(height {}, root {})", self.height, self.root)
+    }
+}
+
+/// Why the bytes of a snapshot are no state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SnapshotError {
+    /// Not the encoding of a state.
+    #[error("the snapshot is not the encoding of a state")]
+    Malformed,
+    /// Coins are missing or too many.
+    #[error("the snapshot holds {counted} base units, the supply is {supply} coins")]
+    NotConserved {
+        /// What was counted. **Units:** base units.
+        counted: u128,
+        /// What should be there.
+        supply: Amount,
+    },
+    /// Some row differs.
+    #[error("the snapshot says that its root is {said}, it is {found}")]
+    WrongRoot {
+        /// What it says.
+        said: StateRoot,
+        /// What it is.
+        found: StateRoot,
+    },
+}
