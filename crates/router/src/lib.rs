@@ -3,8 +3,11 @@
 //! Rooms: [`config`] and [`keys`] read what the operator wrote; [`udp`] and [`tun`] move packets; [`kernel`] and [`nft`]
 //! change the host, and undo it. This crate decides nothing about paths, peers or money.
 
+pub mod clock;
 pub mod config;
 pub mod fault;
+pub mod geo;
+pub mod journal;
 pub mod kernel;
 pub mod keys;
 pub mod nft;

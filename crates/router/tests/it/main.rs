@@ -1,0 +1,5 @@
+//! The router against a real kernel, in network namespaces of its own.
+
+mod disk;
+mod host;
+mod namespace;
