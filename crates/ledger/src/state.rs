@@ -254,6 +254,12 @@ impl State {
         &self.validators
     }
 
+    /// All coins there are.
+    #[must_use]
+    pub const fn supply_total(&self) -> Amount {
+        self.supply
+    }
+
     /// The account of `key`; one that never existed is empty.
     #[must_use]
     pub fn account(&self, key: &AccountKey) -> Account {
