@@ -1,1 +1,53 @@
-//! (room being built)
+//! The data plane of one router: one packet in, one verdict out.
+//!
+//! A pure machine: no IO, no clock, no generator of its own. [`Dataplane`] is all of it. `receive` judges a datagram from
+//! the network, `headend` a packet from the host; both rewrite the caller's buffer in place and allocate nothing per
+//! packet. Handshakes, rekeying and keepalives happen in `handle_timeout` and leave by `poll_transmit`.
+//!
+//! It knows neither the matrix nor money: the node installs policies and lanes, and reads meters.
+#![forbid(unsafe_code)]
+
+mod bucket;
+mod checksum;
+mod control_seal;
+mod crypto;
+mod dataplane;
+mod drop_reason;
+mod endpoint;
+mod forward;
+mod frame;
+mod gate;
+mod handshake;
+mod headend;
+mod ip;
+mod lane;
+mod mss;
+mod noise;
+mod peer;
+mod pmtu;
+mod policy;
+mod replay;
+mod seal;
+mod session;
+mod source;
+mod timer;
+mod tos;
+mod verdict;
+
+pub use crate::control_seal::OamError;
+pub use crate::dataplane::{Dataplane, Event, Identity, Totals, Transmit};
+pub use crate::drop_reason::{DropCounters, DropReason};
+pub use crate::frame::{Frame, HEADROOM, TAILROOM};
+pub use crate::gate::HANDSHAKES_PER_SECOND;
+pub use crate::lane::{LANES_MAX, LaneEntry, LaneError, LaneMeter};
+pub use crate::peer::{
+    Count, ENDPOINTS_MAX, KEEPALIVE_INTERVAL, PeerConfig, PeerMeter, Reach,
+    UNBILLED_RELAY_PER_SECOND,
+};
+pub use crate::policy::{INNER_MTU_DEFAULT, POLICIES_MAX, PolicyEntry, PolicyError};
+pub use crate::replay::{REPLAY_WINDOW, ReplayError, ReplayWindow};
+pub use crate::session::{
+    OAM_PATH, REJECT_AFTER, REKEY_AFTER, REKEY_AFTER_PACKETS, SESSIONS_MAX,
+};
+pub use crate::source::{SOURCES_MAX, TooManySources};
+pub use crate::verdict::{Forward, Oam, Verdict};

@@ -1,0 +1,227 @@
+//! Receiving a segment-routed packet, and the relay (End of RFC 8986): check, bill, rewrite, send on.
+//!
+//! The checks stand in the order of docs/protocol.md, cheapest first, and nothing is counted before the last of them. A
+//! relay copies nothing, answers nothing, and sends only to a neighbour with whom it has a session (I21).
+
+use crate::dataplane::Dataplane;
+use crate::drop_reason::DropReason;
+use crate::ip::fold16;
+use crate::peer::PeerSlot;
+use crate::seal::Adjacency;
+use crate::verdict::{Forward, Verdict};
+use core::net::SocketAddr;
+use srwan_wire::id::{LaneLabel, NodeId, SessionIndex};
+use srwan_wire::segment::{
+    AEAD_TAG_LEN, HeaderError, HeaderView, LINK_TAG_LEN, PacketType, rewrite_for_next_hop,
+};
+use srwan_wire::sid::{EndpointBehavior, Sid};
+use srwan_wire::time::Instant;
+
+/// By which link a packet came, proven by its tag.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) from: SocketAddr,
+    pub(crate) tos: u8,
+    pub(crate) now: Instant,
+    /// The session whose link key made the tag.
+    pub(crate) link: SessionIndex,
+    /// Who sent it.
+    pub(crate) previous: PeerSlot,
+    /// Who sent it.
+    pub(crate) previous_node: NodeId,
+}
+
+impl Dataplane {
+    /// Judges a datagram from the network; `tos` is the outer TOS octet or traffic class.
+    ///
+    /// A verdict's range counts from the start of `datagram`.
+    pub fn receive(
+        &mut self,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        tos: u8,
+        now: Instant,
+    ) -> Verdict {
+        let judged = match PacketType::of(datagram) {
+            Some(PacketType::Data | PacketType::Oam) => self.route(from, datagram, tos, now),
+            Some(PacketType::Handshake) => self.take_direct_frame(from, datagram, now),
+            None => Err(DropReason::NotOurs),
+        };
+        self.settle(judged)
+    }
+
+    fn route(
+        &mut self,
+        from: SocketAddr,
+        packet: &mut [u8],
+        tos: u8,
+        now: Instant,
+    ) -> Result<Verdict, DropReason> {
+        let header = HeaderView::parse(packet).map_err(reason_of)?;
+        let (link, session) = self.sessions.by_link(header.link()).ok_or(DropReason::UnknownLink)?;
+        if !session.is_live(now) {
+            return Err(DropReason::Expired);
+        }
+        if !session.check.verify(header.tagged(), header.link_tag()) {
+            return Err(DropReason::LinkTag);
+        }
+        let previous = session.peer;
+        let node = self.peers.get(previous).ok_or(DropReason::UnknownLink)?.node;
+        let arrival = Arrival { from, tos, now, link, previous, previous_node: node };
+        if header.segments_left() > 0 {
+            return self.relay(&arrival, packet);
+        }
+        check_endpoint(&header, self.me.node, node)?;
+        let is_handshake = header.packet_type() == PacketType::Oam && header.session().0 == 0;
+        if is_handshake {
+            self.take_relayed_frame(&arrival, packet)
+        } else {
+            self.decapsulate(&arrival, packet)
+        }
+    }
+
+    fn relay(&mut self, arrival: &Arrival, packet: &mut [u8]) -> Result<Verdict, DropReason> {
+        let header = HeaderView::parse(packet).map_err(reason_of)?;
+        let next_node = next_hop(&header, self.me.node, arrival.previous_node)?;
+        let next = self.peers.slot(next_node).ok_or(DropReason::NoAdjacency)?;
+        let next = self.adjacency(next, arrival.now)?;
+        match header.packet_type() {
+            PacketType::Data => self.bill(arrival, &header, next_node)?,
+            PacketType::Oam | PacketType::Handshake => self.spend_relay_budget(arrival)?,
+        }
+        let flow = fold16(u64::from(arrival.from.port() ^ header.session().link().0));
+        let (left, header_len) = (header.segments_left() - 1, header.header_len());
+        self.retag(&next, packet, left, header_len)?;
+        self.note_arrival(arrival, packet.len());
+        self.count_out(next.peer, packet.len(), arrival.now);
+        let range = 0..packet.len();
+        Ok(Verdict::Forward(Forward { to: next.to, range, tos: arrival.tos, flow }))
+    }
+
+    /// Bills a packet to its lane, once.
+    fn bill(
+        &mut self,
+        arrival: &Arrival,
+        header: &HeaderView<'_>,
+        next: NodeId,
+    ) -> Result<(), DropReason> {
+        let octets = inner_len(header)?;
+        let previous = self.peers.get_mut(arrival.previous).ok_or(DropReason::UnknownLink)?;
+        if header.lane() == LaneLabel(0) {
+            if !previous.config.relay_unbilled {
+                return Err(DropReason::Unbilled);
+            }
+        } else {
+            let hops = (arrival.previous_node, Some(next));
+            let billed = u64::try_from(octets).unwrap_or(u64::MAX);
+            let lane = self.lanes.admit(header.lane(), hops, billed)?;
+            lane.take_counter(header)?;
+            lane.count(billed);
+        }
+        previous.meter.relayed.add(octets);
+        Ok(())
+    }
+
+    fn spend_relay_budget(&mut self, arrival: &Arrival) -> Result<(), DropReason> {
+        let previous = self.peers.get_mut(arrival.previous).ok_or(DropReason::UnknownLink)?;
+        let has_budget = previous.relay_budget.take(arrival.now);
+        if has_budget { Ok(()) } else { Err(DropReason::RelayRate) }
+    }
+
+    /// Rewrites the packet for the next hop.
+    fn retag(
+        &self,
+        next: &Adjacency,
+        packet: &mut [u8],
+        segments_left: usize,
+        header_len: usize,
+    ) -> Result<(), DropReason> {
+        let link = self.sessions.get(next.session).ok_or(DropReason::NoAdjacency)?;
+        let left = u8::try_from(segments_left).map_err(|_| DropReason::Header)?;
+        rewrite_for_next_hop(packet, left, link.remote.link());
+        let tag = link.tag.tag(&packet[..header_len]);
+        packet[header_len..header_len + LINK_TAG_LEN].copy_from_slice(&tag);
+        Ok(())
+    }
+
+    /// Counts an accepted datagram of the link and takes it as proof that its sender has the link's session.
+    pub(crate) fn note_arrival(&mut self, arrival: &Arrival, len: usize) {
+        self.totals.link_in.add(len);
+        if let Some(peer) = self.peers.get_mut(arrival.previous) {
+            peer.meter.link_in.add(len);
+            peer.received = arrival.now;
+        }
+        self.confirm(arrival.previous, arrival.link);
+    }
+}
+
+/// Octets of the inner packet of a data packet: what is billed.
+pub(crate) fn inner_len(header: &HeaderView<'_>) -> Result<usize, DropReason> {
+    header.payload().len().checked_sub(AEAD_TAG_LEN).ok_or(DropReason::Truncated)
+}
+
+/// The node to which a relay sends the packet on.
+///
+/// The header lists at most three SIDs; they and this router must all be different nodes, this router must be the one
+/// whose turn it is, and the packet must have come from the node before it (I22).
+fn next_hop(header: &HeaderView<'_>, me: NodeId, previous: NodeId) -> Result<NodeId, DropReason> {
+    let (listed, left) = (header.listed(), header.segments_left());
+    if left < listed {
+        check_visited(header, left, Sid::new(me, EndpointBehavior::End), previous)?;
+    }
+    for index in 0..left {
+        let node = node_at(header, index)?;
+        let is_repeated = (index + 1..listed).any(|other| node_at(header, other) == Ok(node));
+        if node == me || node == previous || is_repeated {
+            return Err(DropReason::Loop);
+        }
+    }
+    node_at(header, left - 1)
+}
+
+/// The endpoint's checks of the list: it must be the endpoint, and the packet must have come from the node before it.
+fn check_endpoint(
+    header: &HeaderView<'_>,
+    me: NodeId,
+    previous: NodeId,
+) -> Result<(), DropReason> {
+    let mine = Sid::new(me, EndpointBehavior::EndDt46);
+    if header.listed() == 0 { Ok(()) } else { check_visited(header, 0, mine, previous) }
+}
+
+/// Whether it is `mine` at `index` and the previous hop is the node listed before it (the first relay is not listed).
+fn check_visited(
+    header: &HeaderView<'_>,
+    index: usize,
+    mine: Sid,
+    previous: NodeId,
+) -> Result<(), DropReason> {
+    if header.sid(index) != Some(mine) {
+        return Err(DropReason::NoSuchSid);
+    }
+    match header.sid(index + 1).and_then(Sid::node) {
+        Some(before) if before != previous => Err(DropReason::Loop),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The node listed at `index`, which must have the function that belongs there.
+fn node_at(header: &HeaderView<'_>, index: usize) -> Result<NodeId, DropReason> {
+    let expected = if index == 0 { EndpointBehavior::EndDt46 } else { EndpointBehavior::End };
+    let sid = header.sid(index).ok_or(DropReason::Header)?;
+    match (sid.node(), sid.behavior()) {
+        (Some(node), Some(behavior)) if behavior == expected => Ok(node),
+        (_, _) => Err(DropReason::NoSuchSid),
+    }
+}
+
+fn reason_of(error: HeaderError) -> DropReason {
+    match error {
+        HeaderError::Truncated => DropReason::Truncated,
+        HeaderError::NotSegmentRouted => DropReason::NotOurs,
+        HeaderError::Version(_) => DropReason::Version,
+        HeaderError::SegmentList | HeaderError::SegmentsLeft | HeaderError::Padding => {
+            DropReason::Header
+        }
+    }
+}
