@@ -5,11 +5,14 @@
 
 pub mod clock;
 pub mod config;
+pub mod doctor;
 pub mod fault;
 pub mod geo;
+pub mod host;
 pub mod journal;
 pub mod kernel;
 pub mod keys;
 pub mod nft;
+pub mod outbox;
 pub mod tun;
 pub mod udp;

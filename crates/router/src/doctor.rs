@@ -1,0 +1,195 @@
+//! `srwan doctor`: each check says `ok`, or what is wrong, why, and what to do. Nothing is changed on the host.
+//!
+//! Checks run one by one, by name; each is independent of whether a router runs.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+
+use crate::config::Config;
+use crate::fault::Fault;
+use crate::kernel::sysctl;
+use crate::nft;
+
+/// Without it nothing on the host can be changed.
+pub const NO_NET_ADMIN: &str = "SRW-D001";
+/// No /dev/net/tun.
+pub const NO_TUN: &str = "SRW-D002";
+/// No nf_tables.
+pub const NO_NFTABLES: &str = "SRW-D003";
+/// The UDP port is taken.
+pub const PORT: &str = "SRW-D004";
+/// The host's clock is not disciplined though the configuration says so.
+pub const CLOCK: &str = "SRW-D005";
+/// The controller does not accept a connection.
+pub const CONTROLLER: &str = "SRW-D006";
+/// The ledger does not accept a connection.
+pub const LEDGER: &str = "SRW-D007";
+/// Reverse-path filtering is strict.
+pub const REVERSE_PATH: &str = "SRW-D008";
+/// The state directory cannot be used.
+pub const STATE_DIR: &str = "SRW-D009";
+
+/// How long a connection may take before a service counts as unreachable.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What one check found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Name of the check, as given to `srwan doctor CHECK`.
+    pub check: &'static str,
+    /// `None` = ok.
+    pub fault: Option<Fault>,
+}
+
+/// Runs all checks, or only the one called `only`.
+pub async fn run(config: &Config, only: Option<&str>) -> Vec<Finding> {
+    let wanted = |check: &str| only.is_none_or(|only| only == check);
+    let local: [(&'static str, fn(&Config) -> Option<Fault>); 7] = [
+        ("permission", permission),
+        ("tun", tun),
+        ("filter", filter),
+        ("port", port),
+        ("clock", clock),
+        ("reverse-path", reverse_path),
+        ("state", state_dir),
+    ];
+    let chosen = local.into_iter().filter(|(check, _)| wanted(check));
+    let mut findings: Vec<Finding> =
+        chosen.map(|(check, run)| Finding { check, fault: run(config) }).collect();
+    if wanted("controller") {
+        let fault = reach(CONTROLLER, "controller", &config.controller.url).await;
+        findings.push(Finding { check: "controller", fault });
+    }
+    if let Some(ledger) = config.ledger.as_ref().filter(|_| wanted("ledger")) {
+        let fault = reach(LEDGER, "ledger", &ledger.url).await;
+        findings.push(Finding { check: "ledger", fault });
+    }
+    findings
+}
+
+/// `CAP_NET_ADMIN`. Source: include/uapi/linux/capability.h.
+const CAP_NET_ADMIN_BIT: u32 = 12;
+
+fn permission(_: &Config) -> Option<Fault> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let bits = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
+    (bits >> CAP_NET_ADMIN_BIT & 1 == 0).then(|| {
+        Fault::new(
+            NO_NET_ADMIN,
+            "this user may not change the network",
+            "CAP_NET_ADMIN is not among the effective capabilities",
+            "run as root, or: setcap cap_net_admin+ep srwan",
+        )
+    })
+}
+
+fn tun(_: &Config) -> Option<Fault> {
+    let opened = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
+    opened.err().map(|error| {
+        Fault::new(
+            NO_TUN,
+            "/dev/net/tun cannot be opened",
+            error.to_string(),
+            "modprobe tun; in a container, pass --device /dev/net/tun",
+        )
+    })
+}
+
+fn filter(_: &Config) -> Option<Fault> {
+    nft::is_installed().err().map(|error| {
+        Fault::new(
+            NO_NFTABLES,
+            "the kernel's packet filter cannot be asked",
+            error.to_string(),
+            "modprobe -a nf_tables nft_ct nft_masq nf_nat, and run as root",
+        )
+    })
+}
+
+fn port(config: &Config) -> Option<Fault> {
+    let taken = std::net::UdpSocket::bind(config.listen).err()?;
+    // A running router holds its own port: that is as it should be.
+    let is_own = std::os::unix::net::UnixStream::connect(config.state_dir.join("router.sock")).is_ok();
+    (!is_own).then(|| {
+        Fault::new(
+            PORT,
+            format!("UDP {} cannot be used", config.listen),
+            taken.to_string(),
+            format!("find who has it: ss -ulpn sport = :{}", config.listen.port()),
+        )
+    })
+}
+
+fn clock(config: &Config) -> Option<Fault> {
+    if !config.clock.synchronised || is_clock_disciplined().unwrap_or(true) {
+        return None;
+    }
+    Some(Fault::new(
+        CLOCK,
+        "the host's clock is not synchronised, though [clock] synchronised = true",
+        "the kernel reports STA_UNSYNC: no time service disciplines it; shown one-way delays are off",
+        "apt install chrony, or set [clock] synchronised = false (path choice does not need it)",
+    ))
+}
+
+fn is_clock_disciplined() -> io::Result<bool> {
+    // SAFETY: `timex` is plain data for which all zeroes is a valid value: modes 0 only reads.
+    let mut state: libc::timex = unsafe { std::mem::zeroed() };
+    // SAFETY: `state` is a live, exclusive timex.
+    let code = unsafe { libc::adjtimex(&raw mut state) };
+    if code < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(state.status & libc::STA_UNSYNC == 0)
+}
+
+fn reverse_path(_: &Config) -> Option<Fault> {
+    let value = sysctl::read("ipv4/conf/all/rp_filter").ok()?;
+    (value == "1").then(|| {
+        Fault::new(
+            REVERSE_PATH,
+            "reverse-path filtering is strict",
+            "a flow that leaves by the tunnel and returns by the default path would be dropped",
+            "a running router sets it to loose (2); by hand: sysctl net.ipv4.conf.all.rp_filter=2",
+        )
+    })
+}
+
+fn state_dir(config: &Config) -> Option<Fault> {
+    let metadata = match std::fs::metadata(&config.state_dir) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
+        Err(error) => return Some(state_fault(config, error.to_string())),
+    };
+    let writable = nix::unistd::access(&config.state_dir, nix::unistd::AccessFlags::W_OK);
+    match (metadata.is_dir(), writable) {
+        (false, _) => Some(state_fault(config, "it is no directory".into())),
+        (true, Err(error)) => Some(state_fault(config, error.to_string())),
+        (true, Ok(())) => None,
+    }
+}
+
+fn state_fault(config: &Config, why: String) -> Fault {
+    let what = format!("the state directory {} cannot be used", config.state_dir.display());
+    Fault::new(STATE_DIR, what, why, "give a directory of its own to the user that runs srwan")
+}
+
+async fn reach(code: &'static str, who: &str, url: &str) -> Option<Fault> {
+    let authority = url.trim_start_matches("http://");
+    let authority =
+        if authority.contains(':') { authority.to_owned() } else { format!("{authority}:80") };
+    let why = match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&authority)).await {
+        Ok(Ok(_)) => return None,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => format!("no answer within {} s", CONNECT_TIMEOUT.as_secs()),
+    };
+    Some(Fault::new(
+        code,
+        format!("the {who} at {url} cannot be reached"),
+        why,
+        format!("check [{who}] url, and that the {who} runs; the router goes on without it"),
+    ))
+}

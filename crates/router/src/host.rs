@@ -1,0 +1,218 @@
+//! All that a running router changes on its host, in one place: made at start, listed on request, undone at the end.
+//!
+//! A thread of its own speaks to the kernel, because routing calls may wait for a lock that other programs hold; orders
+//! arrive in a bounded queue and are carried out in order.
+
+use std::io;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use ipnet::IpNet;
+
+use crate::config::Config;
+use crate::fault::{self, Fault};
+use crate::kernel::route::{self, Routing, interface_index};
+use crate::kernel::sysctl::{self, Switches};
+use crate::kernel::{TABLE_ENGAGED, TABLE_RETURN};
+use crate::nft::{self, Filter, ruleset};
+
+/// Orders that may wait: one per prefix of a full group, 100 routers with 16 prefixes each.
+const ORDERS_MAX: usize = 1_600;
+
+/// One thing on the host that belongs to srwan.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// `tun`, `rule`, `route`, `nft` or `sysctl`.
+    pub kind: &'static str,
+    /// What it is, in the words of `ip`.
+    pub what: String,
+}
+
+/// What the kernel thread is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Order {
+    Engage(Vec<IpNet>),
+    Release(Vec<IpNet>),
+}
+
+/// The changed host. Dropping it undoes what can be undone; what cannot is left for `host cleanup`.
+pub struct Host {
+    orders: Option<SyncSender<Order>>,
+    thread: Option<JoinHandle<()>>,
+    switches: Switches,
+    _filter: Filter,
+}
+
+impl Host {
+    /// Cleans up after an earlier run, then installs rules, switches and packet filter around the TUN interface.
+    ///
+    /// # Errors
+    /// `SRW-R001` without permission, `SRW-R006` or `SRW-R007` with what the kernel said.
+    pub fn prepare(config: &Config) -> Result<Self, Fault> {
+        let interface = &config.tun.name;
+        let mut switches = Switches::open(&config.state_dir);
+        prepare_routing(config, &mut switches).map_err(|error| routing_fault(&error))?;
+        let chains = ruleset::chains(interface, &config.site_prefixes, &config.egress);
+        let filter = Filter::install(&chains).map_err(|error| filter_fault(&error))?;
+        let index = interface_index(interface).map_err(|error| routing_fault(&error))?;
+        let routing = Routing::open().map_err(|error| routing_fault(&error))?;
+        let (orders, received) = sync_channel(ORDERS_MAX);
+        let thread = std::thread::Builder::new()
+            .name("srwan-kernel".into())
+            .spawn(move || obey(routing, index, &received))
+            .map_err(|error| routing_fault(&error))?;
+        Ok(Self { orders: Some(orders), thread: Some(thread), switches, _filter: filter })
+    }
+
+    /// Sends packets for these prefixes into the tunnel.
+    pub fn engage(&self, prefixes: Vec<IpNet>) {
+        self.order(Order::Engage(prefixes));
+    }
+
+    /// Lets these prefixes take the default path again.
+    pub fn release(&self, prefixes: Vec<IpNet>) {
+        self.order(Order::Release(prefixes));
+    }
+
+    /// Blocks when the queue is full, so that no order is ever lost; callers are no packet threads.
+    fn order(&self, order: Order) {
+        let Some(orders) = &self.orders else { return };
+        if orders.send(order).is_err() {
+            tracing::error!(code = fault::KERNEL_ROUTE, "the kernel thread is gone");
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        drop(self.orders.take());
+        if let Some(thread) = self.thread.take() {
+            let _joined = thread.join();
+        }
+        if let Err(error) = remove_routing().and_then(|()| self.switches.restore()) {
+            tracing::warn!(code = fault::KERNEL_ROUTE, %error, "run `srwan host cleanup`");
+        }
+    }
+}
+
+fn prepare_routing(config: &Config, switches: &mut Switches) -> io::Result<()> {
+    let interface = &config.tun.name;
+    let mut routing = Routing::open()?;
+    routing.remove_routes()?;
+    routing.install_rules(interface)?;
+    routing.engage_return(interface_index(interface)?)?;
+    sysctl::quieten(interface)?;
+    switches.loosen_reverse_path()?;
+    let site = &config.site_prefixes;
+    if config.egress.enabled || site.iter().any(|prefix| prefix.addr().is_ipv4()) {
+        switches.forward_v4()?;
+    }
+    if config.egress.enabled || site.iter().any(|prefix| prefix.addr().is_ipv6()) {
+        switches.forward_v6()?;
+    }
+    Ok(())
+}
+
+fn remove_routing() -> io::Result<()> {
+    let mut routing = Routing::open()?;
+    routing.remove_routes()?;
+    routing.remove_rules()
+}
+
+/// The kernel thread: one order after the other until the router ends.
+fn obey(mut routing: Routing, interface: u32, orders: &Receiver<Order>) {
+    while let Ok(order) = orders.recv() {
+        let (prefixes, is_engaged) = match order {
+            Order::Engage(prefixes) => (prefixes, true),
+            Order::Release(prefixes) => (prefixes, false),
+        };
+        for prefix in prefixes {
+            let result = if is_engaged {
+                routing.engage(prefix, interface)
+            } else {
+                routing.disengage(prefix)
+            };
+            if let Err(error) = result {
+                tracing::error!(code = fault::KERNEL_ROUTE, %prefix, is_engaged, %error, "route");
+            }
+        }
+    }
+}
+
+/// Everything on this host that belongs to srwan, in the network namespace of the caller.
+///
+/// # Errors
+/// `SRW-R006` or `SRW-R007`.
+pub fn show(state_dir: &Path) -> Result<Vec<Change>, Fault> {
+    let mut changes = Vec::new();
+    let mut routing = Routing::open().map_err(|error| routing_fault(&error))?;
+    for rule in routing.rules().map_err(|error| routing_fault(&error))? {
+        let what = format!("IPv{} priority {}: {}", rule.version, rule.priority, route::explain(rule));
+        changes.push(Change { kind: "rule", what });
+    }
+    for route in routing.routes().map_err(|error| routing_fault(&error))? {
+        let name = if route.table == TABLE_ENGAGED { "engaged" } else { "returning" };
+        let what = format!("{} table {} ({name})", route.prefix, route.table);
+        changes.push(Change { kind: "route", what });
+    }
+    if nft::is_installed().map_err(|error| filter_fault(&error))? {
+        let what = format!("table inet {}: nft list table inet {0}", nft::TABLE);
+        changes.push(Change { kind: "nft", what });
+    }
+    for (name, before) in Switches::open(state_dir).changed() {
+        let what = format!("{} was {before}", name.replace('/', "."));
+        changes.push(Change { kind: "sysctl", what });
+    }
+    Ok(changes)
+}
+
+/// Undoes everything that [`show`] lists, also after a SIGKILL.
+///
+/// # Errors
+/// `SRW-R006`, or `SRW-R007` if a live router owns the packet filter.
+pub fn cleanup(state_dir: &Path) -> Result<(), Fault> {
+    nft::remove().map_err(|error| filter_fault(&error))?;
+    remove_routing()
+        .and_then(|()| Switches::open(state_dir).restore())
+        .map_err(|error| routing_fault(&error))
+}
+
+fn routing_fault(error: &io::Error) -> Fault {
+    let what = format!("cannot change routing (tables {TABLE_ENGAGED} and {TABLE_RETURN})");
+    if is_permission(error) {
+        return not_permitted(what, error);
+    }
+    Fault::new(
+        fault::KERNEL_ROUTE,
+        what,
+        error.to_string(),
+        "the kernel needs policy routing (CONFIG_IP_MULTIPLE_TABLES) and a writable /proc/sys/net",
+    )
+}
+
+fn filter_fault(error: &io::Error) -> Fault {
+    let what = format!("cannot install the packet filter (nft table inet {})", nft::TABLE);
+    if is_permission(error) {
+        return not_permitted(what, error);
+    }
+    Fault::new(
+        fault::KERNEL_FILTER,
+        what,
+        error.to_string(),
+        "load the modules: modprobe -a nf_tables nft_ct nft_masq nf_nat",
+    )
+}
+
+fn is_permission(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::PermissionDenied
+}
+
+fn not_permitted(what: String, error: &io::Error) -> Fault {
+    Fault::new(
+        fault::NOT_PERMITTED,
+        what,
+        format!("{error} (CAP_NET_ADMIN is needed, and no other router in this namespace)"),
+        "run as root, or stop the other router; srwan host show lists what is installed",
+    )
+}
