@@ -112,7 +112,8 @@ fn filter(_: &Config) -> Option<Fault> {
 fn port(config: &Config) -> Option<Fault> {
     let taken = std::net::UdpSocket::bind(config.listen).err()?;
     // A running router holds its own port: that is as it should be.
-    let is_own = std::os::unix::net::UnixStream::connect(config.state_dir.join("router.sock")).is_ok();
+    let is_own =
+        std::os::unix::net::UnixStream::connect(config.state_dir.join("router.sock")).is_ok();
     (!is_own).then(|| {
         Fault::new(
             PORT,

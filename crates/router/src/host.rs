@@ -148,7 +148,8 @@ pub fn show(state_dir: &Path) -> Result<Vec<Change>, Fault> {
     let mut changes = Vec::new();
     let mut routing = Routing::open().map_err(|error| routing_fault(&error))?;
     for rule in routing.rules().map_err(|error| routing_fault(&error))? {
-        let what = format!("IPv{} priority {}: {}", rule.version, rule.priority, route::explain(rule));
+        let what =
+            format!("IPv{} priority {}: {}", rule.version, rule.priority, route::explain(rule));
         changes.push(Change { kind: "rule", what });
     }
     for route in routing.routes().map_err(|error| routing_fault(&error))? {

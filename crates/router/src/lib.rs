@@ -12,6 +12,7 @@ pub mod host;
 pub mod journal;
 pub mod kernel;
 pub mod keys;
+pub mod membership;
 pub mod nft;
 pub mod outbox;
 pub mod tun;

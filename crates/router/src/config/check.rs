@@ -5,18 +5,15 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use srwan_wire::id::AccountKey;
+use srwan_wire::id::{AccountKey, NodeKey};
+use srwan_wire::roster::{
+    CITY_OCTETS_MAX, ENDPOINTS_MAX, Location, MemberError, NAME_OCTETS_MAX, PREFIXES_MAX,
+};
 
 use super::coins::{parse_coins, parse_price};
 use super::raw::RawConfig;
-use super::{Clock, Config, Controller, Egress, Geo, Ledger, Liveness, Location, Policy, Tun};
+use super::{Clock, Config, Controller, Egress, Geo, Ledger, Liveness, Policy, Tun};
 use crate::fault::{self, Fault};
-
-/// Most endpoints of a router. Source: promises T21, so that a roster is no weapon.
-pub const ENDPOINTS_MAX: usize = 4;
-
-/// Most prefixes of a site: a roster of 100 routers stays below 64 KiB.
-const SITE_PREFIXES_MAX: usize = 16;
 
 /// Most watched prefixes: each is probed, so the probe rate is bounded.
 const WATCH_MAX: usize = 256;
@@ -91,7 +88,7 @@ impl Source<'_> {
 /// # Errors
 /// The first refused value, with its line.
 pub fn check(raw: RawConfig, source: &Source) -> Result<Config, Fault> {
-    Ok(Config {
+    let config = Config {
         name: name(&raw.name, source)?,
         state_dir: state_dir(&raw, source)?,
         listen: raw.listen,
@@ -99,12 +96,8 @@ pub fn check(raw: RawConfig, source: &Source) -> Result<Config, Fault> {
         controller: controller(&raw, source)?,
         ledger: ledger(&raw, source)?,
         location: location(&raw, source)?,
-        site_prefixes: at_most(
-            "site.prefixes",
-            raw.site.prefixes.clone(),
-            SITE_PREFIXES_MAX,
-            source,
-        )?,
+        asn: raw.location.asn,
+        site_prefixes: at_most("site.prefixes", raw.site.prefixes.clone(), PREFIXES_MAX, source)?,
         egress: egress(&raw, source)?,
         watch: at_most("destinations.watch", raw.destinations.watch.clone(), WATCH_MAX, source)?,
         pulse_interval: source.millis("pulse.interval_ms", raw.pulse.interval_ms, 200..=60_000)?,
@@ -116,13 +109,31 @@ pub fn check(raw: RawConfig, source: &Source) -> Result<Config, Fault> {
         geo: geo(&raw),
         portal_listen: raw.portal.listen,
         tun: tun(&raw, source)?,
-    })
+    };
+    // What the roster will refuse is refused here, before anything is sent.
+    let profile = config.profile(NodeKey([0; 32]), AccountKey([0; 32]));
+    profile.check().map_err(|error| member_fault(&error, source))?;
+    Ok(config)
+}
+
+fn member_fault(error: &MemberError, source: &Source) -> Fault {
+    let (code, key) = match error {
+        MemberError::BadName { .. } => (fault::CONFIG_RANGE, "name"),
+        MemberError::BadLocation => (fault::CONFIG_RANGE, "location.city"),
+        MemberError::EndpointCount { .. }
+        | MemberError::BadEndpoint { .. }
+        | MemberError::EndpointTwice { .. } => (fault::CONFIG_ENDPOINT, "endpoints"),
+        MemberError::PrefixCount { .. }
+        | MemberError::BadPrefix { .. }
+        | MemberError::PrefixTwice { .. } => (fault::CONFIG_RANGE, "site.prefixes"),
+    };
+    source.refuse(code, key, error.to_string())
 }
 
 fn name(name: &str, source: &Source) -> Result<String, Fault> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if name.is_empty() || name.len() > 63 || !name.chars().all(allowed) {
-        return Err(source.range("name", "not a plain name of 1 to 63 characters"));
+    if name.is_empty() || name.len() > NAME_OCTETS_MAX || !name.chars().all(allowed) {
+        return Err(source.range("name", "not a plain name of 1 to 48 characters"));
     }
     Ok(name.to_owned())
 }
@@ -196,7 +207,7 @@ fn ledger(raw: &RawConfig, source: &Source) -> Result<Option<Ledger>, Fault> {
 
 fn location(raw: &RawConfig, source: &Source) -> Result<Location, Fault> {
     let location = &raw.location;
-    if location.city.len() > 64 || location.city.chars().any(char::is_control) {
+    if location.city.len() > CITY_OCTETS_MAX || location.city.chars().any(char::is_control) {
         return Err(source.range("location.city", "too long or not printable"));
     }
     let country = &location.country;
@@ -204,21 +215,22 @@ fn location(raw: &RawConfig, source: &Source) -> Result<Location, Fault> {
     if !country.is_empty() && !letters {
         return Err(source.range("location.country", "not two capital letters"));
     }
-    let position = match (location.lat, location.lon) {
-        (Some(lat), Some(lon)) => Some((
-            source.within("location.lat", lat, -90.0..=90.0)?,
-            source.within("location.lon", lon, -180.0..=180.0)?,
-        )),
-        (None, None) => None,
+    let (lat_e6, lon_e6) = match (location.lat, location.lon) {
+        (Some(lat), Some(lon)) => (
+            micro_degrees(source.within("location.lat", lat, -90.0..=90.0)?),
+            micro_degrees(source.within("location.lon", lon, -180.0..=180.0)?),
+        ),
+        (None, None) => (0, 0),
         (Some(_), None) => return Err(source.range("location.lat", "needs location.lon")),
         (None, Some(_)) => return Err(source.range("location.lon", "needs location.lat")),
     };
-    Ok(Location {
-        city: location.city.clone(),
-        country: country.clone(),
-        position,
-        asn: location.asn,
-    })
+    Ok(Location { city: location.city.clone(), country: country.clone(), lat_e6, lon_e6 })
+}
+
+/// Degrees within +-180 as millionths.
+fn micro_degrees(degrees: f64) -> i32 {
+    let text = format!("{:.0}", degrees * 1e6);
+    text.parse().expect("at most 180 million after the check of the range")
 }
 
 fn at_most<T>(key: &str, values: Vec<T>, most: usize, source: &Source) -> Result<Vec<T>, Fault> {

@@ -31,7 +31,7 @@ use Effect::{Reload, Restart};
 
 /// All keys, in the order of the documentation.
 pub const KEYS: &[Key] = &[
-    key("name", "", Restart, "Name shown to people; 1 to 63 letters, digits, '-', '_' or '.'."),
+    key("name", "", Restart, "Name shown to people; 1 to 48 letters, digits, '-', '_' or '.'."),
     key("state_dir", "", Restart, "Absolute directory for keys, receipts and the admin socket."),
     key("listen", "", Restart, "UDP address and port that the router receives on."),
     key("endpoints", "", Restart, "1 to 4 addresses with port that peers are told to send to."),
@@ -42,7 +42,7 @@ pub const KEYS: &[Key] = &[
     key("controller.poll_ms", "1000", Reload, "Pause between roster polls, 100 to 60000 ms."),
     key("ledger.url", "", Restart, "http:// address of a validator; without it nothing is paid."),
     key("ledger.escrow_coins", "20", Reload, "Coins locked at start to pay relays with."),
-    key("location.city", "", Reload, "City, shown to people; at most 64 characters."),
+    key("location.city", "", Reload, "City, shown to people; at most 96 octets."),
     key("location.country", "", Reload, "Two-letter country code (ISO 3166-1)."),
     key("location.lat", "", Reload, "Latitude in degrees, -90 to 90."),
     key("location.lon", "", Reload, "Longitude in degrees, -180 to 180."),

@@ -12,13 +12,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use srwan_wire::id::AccountKey;
+use srwan_wire::id::{AccountKey, NodeKey};
+use srwan_wire::roster::{self, Class, Profile};
 
 use crate::fault::{self, Fault};
 use coins::{BaseUnits, Price};
 
 /// A checked configuration.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Shown to people.
     pub name: String,
@@ -33,7 +34,9 @@ pub struct Config {
     /// The validator to settle with; `None` = nothing is paid and nothing is billed.
     pub ledger: Option<Ledger>,
     /// Where this router stands.
-    pub location: Location,
+    pub location: roster::Location,
+    /// Autonomous system of the uplink; zero = unknown.
+    pub asn: u32,
     /// Prefixes behind this router.
     pub site_prefixes: Vec<IpNet>,
     /// What others' traffic may do here.
@@ -78,19 +81,6 @@ pub struct Ledger {
     pub url: String,
     /// Locked at start if the account has it.
     pub escrow: BaseUnits,
-}
-
-/// The router's own place, as its operator states it.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Location {
-    /// Empty = unknown.
-    pub city: String,
-    /// Two capital letters, or empty.
-    pub country: String,
-    /// Degrees (latitude, longitude).
-    pub position: Option<(f64, f64)>,
-    /// Zero = unknown.
-    pub asn: u32,
 }
 
 /// One-ended delivery: others' packets leave from this host's own address.
@@ -172,6 +162,25 @@ impl Config {
             )
         })?;
         Self::parse(&text, &path.display().to_string())
+    }
+
+    /// What this router says about itself to the controller and, through the roster, to its peers.
+    pub fn profile(&self, node_key: NodeKey, account_key: AccountKey) -> Profile {
+        Profile {
+            node_key,
+            account_key,
+            endpoints: self.endpoints.clone(),
+            prefixes: self.site_prefixes.clone(),
+            location: self.location.clone(),
+            asn: self.asn,
+            class: Class::Public,
+            price: match self.price {
+                Price::PerMegabyte(base) => Some(base),
+                Price::Infinite => None,
+            },
+            egress: self.egress.enabled,
+            name: self.name.clone(),
+        }
     }
 
     /// Checks the text of a configuration file called `file` in messages.

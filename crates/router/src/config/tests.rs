@@ -99,7 +99,7 @@ fn endpoints_that_no_peer_could_use_are_refused() {
 
 #[test]
 fn a_private_endpoint_is_accepted_when_it_is_meant() {
-    let text = MINIMAL.replace("198.18.1.1:4766", "127.0.0.1:4766");
+    let text = MINIMAL.replace("198.18.1.1:4766", "10.0.0.1:4766");
     let text = text.replace("name =", "allow_private_endpoints = true\nname =");
     assert!(parse(&text).is_ok());
 }
