@@ -6,4 +6,5 @@
 pub mod controller;
 pub mod http;
 pub mod ledger;
+pub mod rfc3339;
 pub mod router;

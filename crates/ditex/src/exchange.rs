@@ -4,203 +4,33 @@
 //! all of it to disk in one transaction, before any answer leaves), then [`Exchange::poll_timeout`].
 //! Reports are taken in by `intake.rs`.
 
-use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use srwan_wire::id::{AccountKey, GroupId, NodeId, NodeKey};
-use srwan_wire::roster::{
-    JoinRequest, MEMBERS_MAX, Member, MemberError, Profile, SignedJoinRequest, SignedRoster,
-};
+use srwan_wire::roster::{MEMBERS_MAX, Member, SignedRoster};
 use srwan_wire::time::Timestamp;
 
+use crate::answer::{ExchangeConfig, GroupView, Health, RosterError, RouterError, RouterView};
 use crate::group::{Group, Keys, PskRule};
-use crate::grouping::{self, Direction, GroupSummary};
 use crate::matrix::{HeldRow, Matrix, STALE_AFTER_INTERVALS};
 use crate::query::{SEGMENTS_PER_ANSWER_MAX, SegmentQuery};
-use crate::rating::{Rating, Ratings};
+use crate::rating::Ratings;
 use crate::record::{
     Change, GroupRecord, Quarantine, QuarantineCause, RestoreError, RouterRecord, Snapshot,
 };
 use crate::segment::{Segment, Side, Source};
-use crate::token::{JoinTokens, TokenDigest, TokenError};
-
-/// Groups of one controller; with [`MEMBERS_MAX`] each, a hundred thousand rows fit in memory.
-pub const GROUPS_MAX: usize = 100;
-
-/// Routers of one controller.
-pub const ROUTERS_MAX: usize = GROUPS_MAX * MEMBERS_MAX;
-
-/// Members of a group if nothing else is configured (W18).
-pub const MEMBERS_DEFAULT: usize = MEMBERS_MAX;
-
-/// How often routers pulse if nothing else is configured (W56).
-pub const PULSE_INTERVAL_DEFAULT: Duration = Duration::from_secs(10);
-
-/// How long a quarantine by evidence lasts: long enough that being bad does not pay, short enough
-/// that a repaired router is back the same day (the parole of W34).
-pub const PAROLE_AFTER_DEFAULT: Duration = Duration::from_secs(3_600);
-
-/// What an operator may choose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ExchangeConfig {
-    /// Members of a group, 1 to [`MEMBERS_MAX`]; more are as many.
-    pub members_max: usize,
-    /// How often routers pulse.
-    pub pulse_interval: Duration,
-    /// How long a quarantine by evidence lasts.
-    pub parole_after: Duration,
-    /// Whether evidence alone may quarantine a router.
-    pub quarantine_by_evidence: bool,
-}
-
-impl Default for ExchangeConfig {
-    fn default() -> Self {
-        Self {
-            members_max: MEMBERS_DEFAULT,
-            pulse_interval: PULSE_INTERVAL_DEFAULT,
-            parole_after: PAROLE_AFTER_DEFAULT,
-            quarantine_by_evidence: true,
-        }
-    }
-}
-
-/// The answer to a join request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Joined {
-    /// The router's number.
-    pub node: NodeId,
-    /// Its group.
-    pub group: GroupId,
-    /// The group's roster, with the router in it.
-    pub roster: SignedRoster,
-    /// Secret by which the router shows that it is a member.
-    pub member_token: [u8; 32],
-}
-
-/// Why a router is not let in, or its change not taken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum JoinError {
-    /// Meant for another controller.
-    #[error("the request was signed for controller {0}")]
-    WrongController(AccountKey),
-    /// Not signed by the account that it names.
-    #[error("the request is not signed by the account key that it names")]
-    BadSignature,
-    /// Something in the profile cannot be.
-    #[error(transparent)]
-    Profile(#[from] MemberError),
-    /// A router that is not known came without a token.
-    #[error("the router is not known here, and the request has no join token")]
-    TokenMissing,
-    /// The token does not let it in.
-    #[error(transparent)]
-    Token(#[from] TokenError),
-    /// The node key belongs to another account.
-    #[error("the node key is registered for another account")]
-    KeyTaken,
-    /// Another router has this endpoint or an overlapping prefix.
-    #[error("{what} belongs to router {owner}")]
-    Taken {
-        /// The endpoint or prefix.
-        what: String,
-        /// Whose it is.
-        owner: NodeId,
-    },
-    /// An older request than the last one that was accepted.
-    #[error("the request is older than the last accepted one")]
-    Stale {
-        /// The time in the last accepted one.
-        last: Timestamp,
-    },
-    /// The router is kept out.
-    #[error("the router is quarantined: {reason}")]
-    Quarantined {
-        /// Why.
-        reason: String,
-    },
-    /// All numbers, or all groups, are taken.
-    #[error("this controller is full")]
-    Full,
-    /// The group's roster cannot be signed.
-    #[error("the roster cannot be made: {0}")]
-    Roster(srwan_wire::roster::RosterError),
-}
-
-/// Why a roster is not given out.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RosterError {
-    /// No such group.
-    #[error("there is no group {0}")]
-    NoGroup(GroupId),
-    /// The token is not that of a member of this group.
-    #[error("the token is not that of a member of the group")]
-    NotMember,
-    /// The member is kept out.
-    #[error("the router is quarantined: {0}")]
-    Quarantined(String),
-}
-
-/// Why a router is not quarantined, released or removed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RouterError {
-    /// No such router.
-    #[error("there is no router {0}")]
-    Unknown(NodeId),
-    /// It is already so.
-    #[error("router {0} is already in that state")]
-    Unchanged(NodeId),
-    /// The group's roster cannot be signed.
-    #[error("the roster cannot be made: {0}")]
-    Roster(srwan_wire::roster::RosterError),
-}
-
-/// Whether a router was lately heard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Somebody in its group heard it within [`STALE_AFTER_INTERVALS`].
-    Up,
-    /// Nobody did.
-    Silent,
-    /// Its group has never been reported with it.
-    Unknown,
-}
-
-/// A router as the exchange sees it.
-#[derive(Clone, Copy, Debug)]
-pub struct RouterView<'a> {
-    /// What is registered.
-    pub record: &'a RouterRecord,
-    /// Whether it was lately heard.
-    pub health: Health,
-    /// When it was last heard.
-    pub seen: Option<Timestamp>,
-    /// What is held for and against it.
-    pub rating: Option<&'a Rating>,
-}
-
-/// A group as the exchange sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct GroupView {
-    /// Number and roster.
-    pub record: GroupRecord,
-    /// All members, quarantined ones included.
-    pub members: usize,
-    /// Members that were lately heard.
-    pub up: usize,
-    /// Who last reported, and when.
-    pub reported: Option<(NodeId, Timestamp)>,
-}
+use crate::token::{JoinTokens, TokenDigest, TokenError, TokenState};
 
 /// The segment exchange.
 #[derive(Debug)]
 pub struct Exchange {
     pub(crate) config: ExchangeConfig,
-    keys: Keys,
-    tokens: JoinTokens,
+    pub(crate) keys: Keys,
+    pub(crate) tokens: JoinTokens,
     pub(crate) routers: BTreeMap<NodeId, RouterRecord>,
-    by_key: BTreeMap<NodeKey, NodeId>,
+    pub(crate) by_key: BTreeMap<NodeKey, NodeId>,
     pub(crate) groups: BTreeMap<GroupId, Group>,
-    node_last: u32,
+    pub(crate) node_last: u32,
     pub(crate) matrix: Matrix,
     pub(crate) ratings: Ratings,
     pub(crate) seen: BTreeMap<NodeId, Timestamp>,
@@ -285,7 +115,7 @@ impl Exchange {
         let digest = TokenDigest::of(token);
         let issued = self.tokens.issue(digest, expires)?;
         if issued {
-            let state = crate::token::TokenState::Open { expires };
+            let state = TokenState::Open { expires };
             self.changes.push_back(Change::Token(digest, state));
         }
         Ok(issued)
@@ -301,30 +131,6 @@ impl Exchange {
     #[must_use]
     pub fn open_tokens(&self, now: Timestamp) -> usize {
         self.tokens.open_count(now)
-    }
-
-    /// Lets a router in, or takes a known router's change. Everything is checked before anything
-    /// is changed; the same request twice gives the same answer twice.
-    ///
-    /// # Errors
-    /// [`JoinError`]; nothing has changed.
-    pub fn handle_join(
-        &mut self,
-        signed: &SignedJoinRequest,
-        now: Timestamp,
-    ) -> Result<Joined, JoinError> {
-        let request = &signed.request;
-        if request.controller != self.controller_key() {
-            return Err(JoinError::WrongController(request.controller));
-        }
-        if !signed.is_authentic() {
-            return Err(JoinError::BadSignature);
-        }
-        request.profile.check()?;
-        match self.by_key.get(&request.profile.node_key).copied() {
-            Some(node) => self.rejoin(node, request, now),
-            None => self.admit(request, now),
-        }
     }
 
     /// The roster of a group for whoever holds `token`, which only its members do.
@@ -502,119 +308,8 @@ impl Exchange {
         self.reissue(group, rule, now).map_err(RouterError::Roster)
     }
 
-    fn rejoin(
-        &mut self,
-        node: NodeId,
-        request: &JoinRequest,
-        now: Timestamp,
-    ) -> Result<Joined, JoinError> {
-        let record = self.routers.get(&node).ok_or(JoinError::Full)?;
-        if record.member.account_key != request.profile.account_key {
-            return Err(JoinError::KeyTaken);
-        }
-        if let Some(quarantine) = &record.quarantine {
-            return Err(JoinError::Quarantined { reason: quarantine.reason.clone() });
-        }
-        let member = request.profile.clone().into_member(node);
-        if member == record.member {
-            return self.joined(node);
-        }
-        if request.issued <= record.issued {
-            return Err(JoinError::Stale { last: record.issued });
-        }
-        self.check_free(&request.profile, Some(node))?;
-        self.put(RouterRecord { member, issued: request.issued, ..record.clone() }, now)
-    }
-
-    fn admit(&mut self, request: &JoinRequest, now: Timestamp) -> Result<Joined, JoinError> {
-        let token = request.token.as_deref().ok_or(JoinError::TokenMissing)?;
-        let digest = TokenDigest::of(token);
-        self.tokens.check(digest, now)?;
-        self.check_free(&request.profile, None)?;
-        let node = self.node_last.checked_add(1).and_then(NodeId::new).ok_or(JoinError::Full)?;
-        if self.routers.len() >= ROUTERS_MAX {
-            return Err(JoinError::Full);
-        }
-        let group = self.choose_group(&request.profile)?;
-        let by = request.profile.node_key;
-        self.tokens.spend(digest, by);
-        let state = crate::token::TokenState::Spent { by };
-        self.changes.push_back(Change::Token(digest, state));
-        self.node_last = node.get();
-        let member = request.profile.clone().into_member(node);
-        let (issued, joined) = (request.issued, now);
-        self.put(RouterRecord { member, group, issued, joined, quarantine: None }, now)
-    }
-
-    /// Refuses an endpoint or network that another router has.
-    fn check_free(&self, profile: &Profile, except: Option<NodeId>) -> Result<(), JoinError> {
-        for record in self.routers.values() {
-            let other = &record.member;
-            if Some(other.node) == except {
-                continue;
-            }
-            let endpoint = profile.endpoints.iter().find(|e| other.endpoints.contains(e));
-            let prefix = profile.prefixes.iter().find(|prefix| {
-                other.prefixes.iter().any(|o| o.contains(*prefix) || prefix.contains(o))
-            });
-            let what = endpoint.map(ToString::to_string).or(prefix.map(ToString::to_string));
-            if let Some(what) = what {
-                return Err(JoinError::Taken { what, owner: other.node });
-            }
-        }
-        Ok(())
-    }
-
-    fn choose_group(&mut self, profile: &Profile) -> Result<GroupId, JoinError> {
-        let summaries: Vec<GroupSummary> =
-            self.groups.iter().map(|(id, group)| self.summary(*id, group)).collect();
-        let chosen = grouping::choose(&summaries, &profile.location, self.config.members_max);
-        if let Some(group) = chosen {
-            return Ok(group);
-        }
-        if self.groups.len() >= GROUPS_MAX {
-            return Err(JoinError::Full);
-        }
-        let last = self.groups.last_key_value().map_or(0, |(id, _)| id.0);
-        let group = GroupId(last.checked_add(1).ok_or(JoinError::Full)?);
-        self.restore_group(GroupRecord::fresh(group))
-            .map_err(|_| JoinError::Full)
-            .map(|()| group)
-    }
-
-    fn summary(&self, group: GroupId, entry: &Group) -> GroupSummary {
-        let places = entry.members.iter().filter_map(|node| self.routers.get(node));
-        let centre = places.fold(Direction::default(), |sum, record| {
-            sum.plus(Direction::of(&record.member.location))
-        });
-        GroupSummary { group, members: entry.members.len(), centre }
-    }
-
-    fn put(&mut self, record: RouterRecord, now: Timestamp) -> Result<Joined, JoinError> {
-        let (node, group) = (record.member.node, record.group);
-        self.by_key.insert(record.member.node_key, node);
-        if let Some(entry) = self.groups.get_mut(&group) {
-            entry.members.insert(node);
-        }
-        self.changes.push_back(Change::Router(Box::new(record.clone())));
-        self.routers.insert(node, record);
-        self.reissue(group, PskRule::Keep, now).map_err(JoinError::Roster)?;
-        self.joined(node)
-    }
-
-    fn joined(&self, node: NodeId) -> Result<Joined, JoinError> {
-        let record = self.routers.get(&node).ok_or(JoinError::Full)?;
-        let group = self.groups.get(&record.group).ok_or(JoinError::Full)?;
-        Ok(Joined {
-            node,
-            group: record.group,
-            roster: group.signed.clone(),
-            member_token: self.keys.member_token(&record.member),
-        })
-    }
-
     /// Signs a group's next roster.
-    fn reissue(
+    pub(crate) fn reissue(
         &mut self,
         group: GroupId,
         rule: PskRule,
@@ -638,7 +333,7 @@ impl Exchange {
         Ok(())
     }
 
-    fn restore_group(&mut self, record: GroupRecord) -> Result<(), RestoreError> {
+    pub(crate) fn restore_group(&mut self, record: GroupRecord) -> Result<(), RestoreError> {
         let signed = record
             .sign(&self.keys, Vec::new())
             .map_err(|error| RestoreError::BadRoster(record.group, error))?;

@@ -12,7 +12,8 @@ use srwan_wire::pulse::SignedRow;
 use srwan_wire::report::{Report, ReportBytesError, ReportPath, SignedReport};
 use srwan_wire::time::{Owd, Timestamp};
 
-use crate::exchange::{Exchange, Health};
+use crate::answer::Health;
+use crate::exchange::Exchange;
 use crate::matrix::HeldRow;
 use crate::rating::Evidence;
 use crate::record::{Change, Quarantine, QuarantineCause, RouterRecord, RowRecord};

@@ -6,10 +6,12 @@
 //! [`Exchange::restore`].
 #![forbid(unsafe_code)]
 
+mod answer;
 mod exchange;
 mod group;
 mod grouping;
 mod intake;
+mod join;
 mod matrix;
 mod query;
 mod rating;
@@ -17,11 +19,12 @@ mod record;
 mod segment;
 mod token;
 
-pub use self::exchange::{
-    Exchange, ExchangeConfig, GROUPS_MAX, GroupView, Health, JoinError, Joined, MEMBERS_DEFAULT,
+pub use self::answer::{
+    ExchangeConfig, GROUPS_MAX, GroupView, Health, JoinError, Joined, MEMBERS_DEFAULT,
     PAROLE_AFTER_DEFAULT, PULSE_INTERVAL_DEFAULT, ROUTERS_MAX, RosterError, RouterError,
     RouterView,
 };
+pub use self::exchange::Exchange;
 pub use self::grouping::{Direction, GroupSummary, choose};
 pub use self::intake::{Intake, ReportError};
 pub use self::matrix::{HeldRow, STALE_AFTER_INTERVALS};

@@ -1,0 +1,6 @@
+//! The exchange through its public interface.
+
+mod joins;
+mod network;
+mod quarantine;
+mod reports;
