@@ -1,0 +1,172 @@
+// Draws the matrix on a canvas. All sizes are CSS pixels; the caller has scaled the context for the screen.
+
+import type { Matrix } from './api';
+import { cellAt, step, type Lens } from './matrix';
+
+/** Side of a cell at most: beyond it a small matrix looks like a board game. */
+const CELL_MAX = 64;
+/** Cells of at least this side hold their figure. */
+const CELL_TEXT = 34;
+/** Cells of at least this side have a name at their row and column. */
+const CELL_LABEL = 11;
+/** Gap between cells, once they are large enough to spare it. */
+const GAP_FROM = 6;
+const LABEL_MAX = 96;
+const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
+
+export interface Palette {
+  heat: string[];
+  textLow: string;
+  textHigh: string;
+  ink: string;
+  soft: string;
+  line: string;
+  sheet: string;
+  improved: string;
+  focus: string;
+}
+
+/** Where everything is. */
+export interface Layout {
+  size: number;
+  cell: number;
+  gap: number;
+  left: number;
+  top: number;
+  width: number;
+  height: number;
+  isUpright: boolean;
+}
+
+export function layout(context: CanvasRenderingContext2D, matrix: Matrix, width: number): Layout {
+  const size = matrix.members.length;
+  context.font = `12px ${FONT}`;
+  const widest = Math.max(...matrix.members.map(({ name }) => context.measureText(name).width));
+  const label = Math.min(LABEL_MAX, Math.ceil(widest) + 10);
+  const fit = (left: number): number => Math.min(CELL_MAX, Math.max(2, Math.floor((width - left) / size)));
+  const isLabelled = fit(label) >= CELL_LABEL;
+  const left = isLabelled ? label : 0;
+  const cell = fit(left);
+  const isUpright = isLabelled && widest > cell - 4;
+  const top = !isLabelled ? 0 : isUpright ? label : 22;
+  const gap = cell >= GAP_FROM ? Math.max(1, Math.round(cell / 24)) : 0;
+  return { size, cell, gap, left, top, width: left + size * cell, height: top + size * cell, isUpright };
+}
+
+export function paint(
+  context: CanvasRenderingContext2D, matrix: Matrix, lens: Lens, place: Layout, colors: Palette, own: number | null,
+  at: { row: number; column: number } | null,
+): void {
+  context.clearRect(0, 0, place.width, place.height);
+  fill(context, matrix, lens, place, colors);
+  if (place.cell >= CELL_TEXT) figures(context, matrix, lens, place, colors);
+  if (place.left > 0) labels(context, matrix, place, colors, own, at);
+  if (at) frame(context, place, at.row, at.column, colors.focus, 2);
+}
+
+/** One pixel per cell, scaled up: the cost hardly depends on the size of the group. */
+function fill(
+  context: CanvasRenderingContext2D, matrix: Matrix, lens: Lens, place: Layout, colors: Palette,
+): void {
+  const { size, cell, left, top, gap } = place;
+  const pixels = new ImageData(size, size);
+  const shades = colors.heat.map(rgb);
+  matrix.cells.forEach((entry, index) => {
+    const value = entry && lens.value(entry);
+    if (!entry || Math.floor(index / size) === index % size) return;
+    const shade = shades[value === null ? 0 : step(lens, value)] ?? [0, 0, 0];
+    pixels.data.set([...shade, 255], index * 4);
+  });
+  const small = new OffscreenCanvas(size, size);
+  small.getContext('2d')?.putImageData(pixels, 0, 0);
+  context.imageSmoothingEnabled = false;
+  context.drawImage(small, left, top, size * cell, size * cell);
+  context.fillStyle = colors.sheet;
+  for (let i = 0; gap > 0 && i <= size; i += 1) {
+    context.fillRect(left + i * cell - gap / 2, top, gap, size * cell);
+    context.fillRect(left, top + i * cell - gap / 2, size * cell, gap);
+  }
+  outlines(context, matrix, place, colors);
+}
+
+function outlines(context: CanvasRenderingContext2D, matrix: Matrix, place: Layout, colors: Palette): void {
+  for (let row = 0; row < place.size; row += 1) {
+    for (let column = 0; column < place.size; column += 1) {
+      const entry = cellAt(matrix, row, column);
+      if (entry?.improved) {
+        frame(context, place, row, column, colors.improved, place.cell >= CELL_TEXT ? 2.5 : 1);
+      } else if (entry === null && row !== column) {
+        unknown(context, place, row, column, colors);
+      }
+    }
+  }
+}
+
+function unknown(context: CanvasRenderingContext2D, place: Layout, row: number, column: number, colors: Palette): void {
+  context.setLineDash([2, 3]);
+  frame(context, place, row, column, colors.soft, 1);
+  context.setLineDash([]);
+}
+
+function frame(
+  context: CanvasRenderingContext2D, place: Layout, row: number, column: number, color: string, width: number,
+): void {
+  const inset = place.gap / 2 + width / 2;
+  context.strokeStyle = color;
+  context.lineWidth = width;
+  const side = Math.max(1, place.cell - 2 * inset);
+  context.strokeRect(place.left + column * place.cell + inset, place.top + row * place.cell + inset, side, side);
+}
+
+function figures(
+  context: CanvasRenderingContext2D, matrix: Matrix, lens: Lens, place: Layout, colors: Palette,
+): void {
+  context.font = `${place.cell >= 46 ? 13 : 11}px ${FONT}`;
+  context.textAlign = 'center';
+  context.textBaseline = 'middle';
+  matrix.cells.forEach((entry, index) => {
+    const [row, column] = [Math.floor(index / place.size), index % place.size];
+    if (row === column) return;
+    const value = entry && lens.value(entry);
+    const shade = value === null ? 0 : step(lens, value);
+    context.fillStyle = entry === null ? colors.soft : shade >= 4 ? colors.textHigh : colors.textLow;
+    const text = entry === null ? '?' : value === null ? '' : lens.short(value);
+    context.fillText(text, place.left + (column + 0.5) * place.cell, place.top + (row + 0.5) * place.cell + 0.5);
+  });
+}
+
+function labels(
+  context: CanvasRenderingContext2D, matrix: Matrix, place: Layout, colors: Palette, own: number | null,
+  at: { row: number; column: number } | null,
+): void {
+  matrix.members.forEach(({ name, node, alive }, index) => {
+    const style = (isHere: boolean): void => {
+      context.font = `${isHere || node === own ? '650 ' : ''}${Math.min(12, place.cell - 1)}px ${FONT}`;
+      context.fillStyle = isHere || node === own ? colors.ink : alive ? colors.soft : colors.line;
+    };
+    const middle = (index + 0.5) * place.cell;
+    context.textBaseline = 'middle';
+    style(at?.row === index);
+    context.textAlign = 'right';
+    context.fillText(clip(context, name, place.left - 10), place.left - 8, place.top + middle);
+    style(at?.column === index);
+    context.save();
+    context.translate(place.left + middle, place.top - 8);
+    if (place.isUpright) context.rotate(-Math.PI / 2);
+    context.textAlign = place.isUpright ? 'left' : 'center';
+    context.fillText(clip(context, name, place.isUpright ? place.top - 10 : place.cell), 0, place.isUpright ? 0 : -3);
+    context.restore();
+  });
+}
+
+function clip(context: CanvasRenderingContext2D, text: string, width: number): string {
+  if (context.measureText(text).width <= width) return text;
+  let kept = [...text];
+  while (kept.length > 1 && context.measureText(`${kept.join('')}\u2026`).width > width) kept = kept.slice(0, -1);
+  return `${kept.join('')}\u2026`;
+}
+
+/** The three channels of `rgb(r, g, b)`, which is how a browser writes a computed opaque colour. */
+function rgb(color: string): number[] {
+  return (color.match(/[\d.]+/g) ?? []).slice(0, 3).map(Number);
+}
