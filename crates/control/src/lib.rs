@@ -1,1 +1,43 @@
-//! (room being built)
+//! Who, how far, which way, is it up: the control plane of one router as a pure state machine.
+//!
+//! Routers of a group pulse one another; each pulse carries its sender's row of one-way delays, so each member holds
+//! the whole matrix. For endpoints that traffic goes to, the matrix proposes paths over up to three relays, probes over
+//! exactly these paths confirm them, and traffic moves when the active path dies or another is better for long enough.
+//!
+//! This crate reads no clock and does no IO: time comes in as `now`, messages go out by [`Control::poll_transmit`],
+//! what happened by [`Control::poll_event`]. It does not seal, route or bill packets: the node joins it to the data plane.
+#![forbid(unsafe_code)]
+
+mod clock;
+mod config;
+mod control;
+mod decision;
+mod endpoint;
+mod event;
+mod graph;
+mod matrix;
+mod member;
+mod meter;
+mod observe;
+mod outgoing;
+mod probing;
+mod pulsing;
+mod random;
+mod reception;
+mod survey;
+mod switching;
+mod track;
+
+pub use self::clock::{Bounded, ClockPair};
+pub use self::config::{
+    AGE_INTERVALS_MAX, ControlConfig, EXTRA_PULSE_SPACING, LivenessConfig, PULSE_INTERVAL_DEFAULT,
+    PolicyConfig,
+};
+pub use self::control::{Arrival, Control, PinError};
+pub use self::decision::{CANDIDATES_MAX, Candidate, Cause, DECISIONS_MAX, Decision, Rule};
+pub use self::event::{ControlEvent, ControlTransmit, LaneState, MemberState, PolicyChange, Reach};
+pub use self::graph::{Graph, RankedPath};
+pub use self::matrix::{Cell, MatrixView, ShownCell};
+pub use self::meter::{Conditions, PathFigures};
+pub use self::observe::{ObservedPath, PathKey};
+pub use self::track::HopFigures;

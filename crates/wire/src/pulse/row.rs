@@ -172,6 +172,12 @@ impl RowCell {
         interval * u32::from(self.quality[2]) / AGE_STEPS_PER_INTERVAL
     }
 
+    /// The same in [`AGE_STEPS_PER_INTERVAL`] parts of an interval.
+    #[must_use]
+    pub const fn age_steps(&self) -> u8 {
+        self.quality[2]
+    }
+
     pub(super) const fn steps(&self) -> i64 {
         self.steps
     }

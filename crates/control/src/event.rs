@@ -1,0 +1,108 @@
+//! What control hands out: messages to send, and things that happened.
+
+use srwan_wire::id::{NodeId, PathId};
+use srwan_wire::oam::Oam;
+use srwan_wire::time::{Instant, Owd};
+
+use crate::decision::Cause;
+
+/// A message that is to be sealed for `to` and sent over exactly `via`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ControlTransmit {
+    /// For whom.
+    pub to: NodeId,
+    /// Over these relays, in order; empty is the direct path.
+    pub via: Vec<NodeId>,
+    /// What.
+    pub oam: Oam,
+}
+
+/// How a session with a member goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reach {
+    /// Datagrams go straight to it.
+    Direct,
+    /// Only over relays.
+    Relayed,
+}
+
+/// How well a member is reached, from its pulses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MemberState {
+    /// No session, or nothing heard for three intervals.
+    Unreachable,
+    /// Its pulses arrive over relays only.
+    Relayed,
+    /// Its pulses arrive directly.
+    Direct,
+}
+
+/// Whether the hops of a path serve its lane, as the node found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LaneState {
+    /// It is being opened and set up.
+    Pending,
+    /// Every hop serves it.
+    Ready,
+    /// A hop refused or stopped serving, or the escrow does not suffice.
+    Refused,
+}
+
+/// Something that happened, for the node to act on or to show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlEvent {
+    /// Traffic for an endpoint moves.
+    PolicyChange(PolicyChange),
+    /// Open and set up a lane for this path: it may soon carry traffic.
+    LaneWanted {
+        /// Where the path ends.
+        endpoint: NodeId,
+        /// Its relays in order.
+        relays: Vec<NodeId>,
+    },
+    /// The lane for this path is not needed any more.
+    LaneUnwanted {
+        /// Where the path ends.
+        endpoint: NodeId,
+        /// Its relays in order.
+        relays: Vec<NodeId>,
+    },
+    /// There is no direct way to this member: open a session with it over these relays.
+    ConnectVia {
+        /// The member.
+        peer: NodeId,
+        /// The relays in order.
+        relays: Vec<NodeId>,
+    },
+    /// A member is reached otherwise than before.
+    Member {
+        /// The member.
+        node: NodeId,
+        /// How.
+        state: MemberState,
+    },
+    /// Another member (maybe this one) reports the group to the controller.
+    Reporter {
+        /// The member.
+        node: NodeId,
+    },
+}
+
+/// Traffic for an endpoint moves to another path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyChange {
+    /// Where the traffic goes in the end.
+    pub endpoint: NodeId,
+    /// The relays from this moment; `None` is the default path.
+    pub active: Option<Vec<NodeId>>,
+    /// The relays before; `None` was the default path.
+    pub previous: Option<Vec<NodeId>>,
+    /// The path's number in the session with the endpoint: its packet counter and replay window.
+    pub path: PathId,
+    /// Why.
+    pub cause: Cause,
+    /// Raw delay of the path before minus that of the path from this moment, if both were measured.
+    pub gain: Option<Owd>,
+    /// When it was decided.
+    pub at: Instant,
+}

@@ -1,0 +1,279 @@
+//! Which paths are best: exhaustive over 0, 1, 2 and 3 relays, with pruning.
+//!
+//! A segment's weight is its raw delay plus what its loss and jitter cost; a relay adds its toll. Raw delays contain the
+//! clock offsets of both ends, but along any path they telescope to `o_Z - o_A`, the same for every path between
+//! the same two ends, so the ranking needs no synchronised clocks (mission, section 2). Weights may be negative for
+//! the same reason; a cycle never is (offsets cancel, delays are not negative), and paths are loop-free by
+//! construction anyway.
+//!
+//! Two relays are searched by a full scan of n^2 pairs; three by branch and bound on the exact best two-hop and three-hop
+//! tails, so the answer equals the brute-force one.
+
+use core::time::Duration;
+
+use srwan_wire::id::NodeId;
+use srwan_wire::pulse::Loss;
+
+use crate::matrix::Cell;
+
+/// A weight that no sum of real ones reaches: the segment is not known, or the relay never carries.
+///
+/// A quarter of the range, so that the sum of a path's four segments does not overflow.
+const UNKNOWN: i64 = i64::MAX / 8;
+
+/// A weight from which on a sum contains an unknown part. Clock offsets are below 2^57 ns (4.5 years of skew).
+const UNKNOWN_FROM: i64 = UNKNOWN / 2;
+
+/// What losing everything would cost, were it linear: one percent costs 10 ms, about what a retransmission after a
+/// round trip of 100 ms costs the mean packet, ten times over for the flow that it stalls.
+const LOSS_COST_NS: u64 = 1_000_000_000;
+
+/// Loss beyond which a segment's cost grows no further: nine tenths is as bad as all.
+const LOSS_PPM_MAX: u64 = 900_000;
+
+/// Share of the jitter that counts as delay: applications wait for the slow packets.
+const JITTER_WEIGHT: u64 = 1;
+
+/// Base units per 10^6 octets that weigh as much as one nanosecond: the reference price of 10^7 weighs 1 ms, so a
+/// price decides between paths that are otherwise equal, and no more.
+const PRICE_PER_NS: u64 = 10;
+
+/// Cost of a segment or path: nanoseconds, with the clock offset of its ends.
+pub(crate) type Cost = i64;
+
+/// What losing the share `loss` costs: expected extra transmissions `p / (1 - p)`, which add up along a path
+/// (ETX, De Couto et al., MobiCom 2003).
+pub(crate) fn loss_cost(loss: Loss) -> Cost {
+    let lost = u64::from(loss.ppm()).min(LOSS_PPM_MAX);
+    i64::try_from(lost * LOSS_COST_NS / (1_000_000 - lost)).unwrap_or(i64::MAX)
+}
+
+/// What a variation of the delay costs.
+pub(crate) fn jitter_cost(jitter: Duration) -> Cost {
+    i64::try_from(jitter.as_nanos())
+        .unwrap_or(UNKNOWN)
+        .saturating_mul(i64::try_from(JITTER_WEIGHT).unwrap_or(1))
+}
+
+/// What a relay's price costs.
+pub(crate) fn price_cost(price: u64) -> Cost {
+    i64::try_from(price / PRICE_PER_NS).unwrap_or(UNKNOWN).min(UNKNOWN)
+}
+
+/// The weight of a measured segment.
+pub(crate) fn segment_cost(cell: &Cell) -> Cost {
+    let quality = loss_cost(cell.loss).saturating_add(jitter_cost(cell.jitter));
+    cell.raw.as_nanos().saturating_add(quality).clamp(-UNKNOWN_FROM / 8, UNKNOWN_FROM / 8)
+}
+
+/// A snapshot of the matrix as weights, for searching.
+///
+/// - **Shape:** `weights` is `n * n`, row = sender; `tolls` is per node; both in the order of `nodes` (ascending).
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    nodes: Vec<NodeId>,
+    weights: Vec<Cost>,
+    tolls: Vec<Cost>,
+}
+
+/// A path with its cost.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RankedPath {
+    /// Nanoseconds, with the clock offset of the two ends; compares only with paths of the same ends.
+    pub cost: i64,
+    /// The relays, in order of travel.
+    pub relays: Vec<NodeId>,
+}
+
+impl Graph {
+    /// Makes a snapshot: `cell` gives what is known of a segment, `price` what a relay asks (`None`: it never carries).
+    #[must_use]
+    pub fn new(
+        nodes: Vec<NodeId>,
+        cell: impl Fn(NodeId, NodeId) -> Option<Cell>,
+        price: impl Fn(NodeId) -> Option<u64>,
+    ) -> Self {
+        let pairs = nodes.iter().flat_map(|from| nodes.iter().map(move |to| (*from, *to)));
+        let weight = |(from, to)| {
+            if from == to { None } else { cell(from, to) }
+                .map_or(UNKNOWN, |cell| segment_cost(&cell))
+        };
+        let weights = pairs.map(weight).collect();
+        let tolls = nodes.iter().map(|node| price(*node).map_or(UNKNOWN, price_cost)).collect();
+        Self { nodes, weights, tolls }
+    }
+
+    /// The cost of one given path; `None` if a segment is unknown or a relay never carries.
+    #[must_use]
+    pub fn cost(&self, from: NodeId, relays: &[NodeId], to: NodeId) -> Option<i64> {
+        let mut at = self.index(from)?;
+        let mut cost: Cost = 0;
+        for relay in relays {
+            let next = self.index(*relay)?;
+            cost = known(cost + known(self.weight(at, next))? + known(self.tolls[next])?)?;
+            at = next;
+        }
+        known(cost + known(self.weight(at, self.index(to)?))?)
+    }
+
+    /// The `most` cheapest paths with exactly `relays` relays, cheapest first; ties by the relays' numbers.
+    ///
+    /// Loop-free and distinct. More than three relays: none.
+    #[must_use]
+    pub fn best(&self, ends: (NodeId, NodeId), relays: usize, most: usize) -> Vec<RankedPath> {
+        let (Some(from), Some(to)) = (self.index(ends.0), self.index(ends.1)) else {
+            return Vec::new();
+        };
+        if from == to || most == 0 {
+            return Vec::new();
+        }
+        let mut top = Top::new(most);
+        match relays {
+            0 => top.offer(self.weight(from, to), [None; 3]),
+            1 => self.scan_one(from, to, &mut top),
+            2 => self.scan_two(from, to, &mut top),
+            3 => self.scan_three(from, to, &mut top),
+            _ => {}
+        }
+        top.found.into_iter().map(|(cost, path)| self.ranked(cost, path)).collect()
+    }
+
+    /// The best relay for every pair, where one relay is known at all.
+    ///
+    /// - **Shape:** `n * n`, row = sender; `Some((cost, index of the relay))`.
+    #[must_use]
+    pub fn all_pairs_one_relay(&self) -> Vec<Option<(i64, usize)>> {
+        let n = self.nodes.len();
+        let mut best = vec![(UNKNOWN, 0); n * n];
+        for from in 0..n {
+            let row = &mut best[from * n..(from + 1) * n];
+            for relay in (0..n).filter(|relay| *relay != from) {
+                let head = self.weight(from, relay).saturating_add(self.tolls[relay]);
+                if head >= UNKNOWN_FROM {
+                    continue;
+                }
+                let tails = &self.weights[relay * n..(relay + 1) * n];
+                for (slot, tail) in row.iter_mut().zip(tails) {
+                    let cost = head + tail;
+                    if cost < slot.0 {
+                        *slot = (cost, relay);
+                    }
+                }
+            }
+            row[from] = (UNKNOWN, 0);
+        }
+        best.into_iter()
+            .map(|(cost, relay)| (cost < UNKNOWN_FROM).then_some((cost, relay)))
+            .collect()
+    }
+
+    /// The members, ascending: what an index means.
+    #[must_use]
+    pub fn nodes(&self) -> &[NodeId] {
+        &self.nodes
+    }
+
+    fn index(&self, node: NodeId) -> Option<usize> {
+        self.nodes.binary_search(&node).ok()
+    }
+
+    fn weight(&self, from: usize, to: usize) -> Cost {
+        self.weights[from * self.nodes.len() + to]
+    }
+
+    /// Relays other than the two ends that carry at all.
+    fn relays(&self, from: usize, to: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.nodes.len())
+            .filter(move |r| *r != from && *r != to && self.tolls[*r] < UNKNOWN_FROM)
+    }
+
+    fn scan_one(&self, from: usize, to: usize, top: &mut Top) {
+        for r in self.relays(from, to) {
+            let cost = self.weight(from, r) + self.tolls[r] + self.weight(r, to);
+            top.offer(cost, [Some(r), None, None]);
+        }
+    }
+
+    fn scan_two(&self, from: usize, to: usize, top: &mut Top) {
+        for first in self.relays(from, to) {
+            let head = self.weight(from, first) + self.tolls[first];
+            if head >= UNKNOWN_FROM {
+                continue;
+            }
+            for second in self.relays(from, to).filter(|second| *second != first) {
+                let tail = self.tolls[second] + self.weight(second, to);
+                let cost = head + self.weight(first, second) + tail;
+                top.offer(cost, [Some(first), Some(second), None]);
+            }
+        }
+    }
+
+    /// Branch and bound: `tail_one[x]` and `tail_two[x]` are the cheapest ways from `x` over one or two more relays.
+    fn scan_three(&self, from: usize, to: usize, top: &mut Top) {
+        let carriers: Vec<usize> = self.relays(from, to).collect();
+        let tail_zero: Vec<Cost> = (0..self.nodes.len()).map(|x| self.weight(x, to)).collect();
+        let tail_one = self.tails(&carriers, &tail_zero);
+        let tail_two = self.tails(&carriers, &tail_one);
+        let head = |r: usize| self.weight(from, r) + self.tolls[r];
+        let mut firsts: Vec<(Cost, usize)> =
+            carriers.iter().map(|r| (head(*r).saturating_add(tail_two[*r]), *r)).collect();
+        firsts.sort_unstable();
+        for (bound, first) in firsts {
+            if top.rejects(bound) {
+                break;
+            }
+            for second in carriers.iter().copied().filter(|second| *second != first) {
+                let so_far = head(first) + self.weight(first, second) + self.tolls[second];
+                if top.rejects(so_far.saturating_add(tail_one[second])) {
+                    continue;
+                }
+                for third in carriers.iter().copied().filter(|r| *r != first && *r != second) {
+                    let tail = self.weight(second, third) + self.tolls[third] + tail_zero[third];
+                    top.offer(so_far + tail, [Some(first), Some(second), Some(third)]);
+                }
+            }
+        }
+    }
+
+    fn tails(&self, carriers: &[usize], rest: &[Cost]) -> Vec<Cost> {
+        let via = |x: usize, r: usize| self.weight(x, r) + self.tolls[r] + rest[r];
+        let best = |x: usize| carriers.iter().filter(|r| **r != x).map(|r| via(x, *r)).min();
+        (0..self.nodes.len()).map(|x| best(x).unwrap_or(UNKNOWN).min(UNKNOWN)).collect()
+    }
+
+    fn ranked(&self, cost: Cost, path: [Option<usize>; 3]) -> RankedPath {
+        let relays = path.into_iter().flatten().map(|index| self.nodes[index]).collect();
+        RankedPath { cost, relays }
+    }
+}
+
+fn known(cost: Cost) -> Option<Cost> {
+    (cost < UNKNOWN_FROM).then_some(cost)
+}
+
+/// The cheapest few of what was offered.
+struct Top {
+    most: usize,
+    found: Vec<(Cost, [Option<usize>; 3])>,
+}
+
+impl Top {
+    fn new(most: usize) -> Self {
+        Self { most, found: Vec::with_capacity(most + 1) }
+    }
+
+    /// Whether nothing at or above `bound` can still get in. A tie may, by its relays' numbers.
+    fn rejects(&self, bound: Cost) -> bool {
+        let worst = self.found.last().filter(|_| self.found.len() == self.most);
+        bound >= UNKNOWN_FROM || worst.is_some_and(|(cost, _)| bound > *cost)
+    }
+
+    fn offer(&mut self, cost: Cost, path: [Option<usize>; 3]) {
+        if self.rejects(cost) {
+            return;
+        }
+        let at = self.found.partition_point(|found| *found < (cost, path));
+        self.found.insert(at, (cost, path));
+        self.found.truncate(self.most);
+    }
+}

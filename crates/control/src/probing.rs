@@ -1,0 +1,139 @@
+//! Probes: sending them on time, answering those of others, reading the answers.
+//!
+//! An answer goes back by two ways, the direct path and the best relay, so that a dead way back does not look like a
+//! dead way forth; the headend counts the first copy of each.
+
+use core::time::Duration;
+
+use srwan_wire::id::NodeId;
+use srwan_wire::oam::{Probe, ProbePurpose, Reflection};
+use srwan_wire::time::Instant;
+
+use crate::control::{Arrival, Control};
+use crate::event::Reach;
+use crate::meter::Answer;
+use crate::observe::PathKey;
+use crate::outgoing::Outgoing;
+use crate::track::{HOP_SAMPLE_INTERVAL, HopFigures};
+
+/// The best way back to a headend is looked up again after this.
+const RETURN_AGE_MAX: Duration = Duration::from_secs(1);
+
+impl Control {
+    /// Queues every probe that is due.
+    pub(crate) fn run_probes(&mut self, now: Instant) {
+        let interval = self.config.liveness.interval;
+        let mut due = Vec::new();
+        for endpoint in self.endpoints.values_mut() {
+            let active = endpoint.active;
+            for (path, track) in &mut endpoint.tracks {
+                if track.next_probe <= now {
+                    track.next_probe = next_after(track.next_probe, interval, now);
+                    due.push(Outgoing::Probe { endpoint: endpoint.node, path: *path });
+                }
+                if track.next_hop_sample <= now {
+                    track.next_hop_sample = now + HOP_SAMPLE_INTERVAL;
+                    if *path == active && !track.is_default() {
+                        due.extend(hop_samples(track.relays.as_slice(), endpoint.node, *path));
+                    }
+                }
+            }
+        }
+        due.into_iter().for_each(|outgoing| self.push(outgoing));
+    }
+
+    /// Answers a probe by two ways, and keeps what it says about a path in use.
+    pub(crate) fn handle_probe(&mut self, arrival: Arrival, probe: &Probe, now: Instant) {
+        let received = self.clock.at(arrival.at);
+        let path =
+            PathKey { headend: arrival.from, relays: probe.relays.clone(), endpoint: self.me };
+        let throughput = self.observations.throughput(&path, now);
+        if probe.purpose == ProbePurpose::HopSample {
+            self.observations.see(path, received.owd_since(probe.sent), now);
+        }
+        let to = arrival.from;
+        let has_direct = self.members.get(&to).is_some_and(|m| m.reach != Some(Reach::Relayed));
+        let relayed = self.way_back(to, probe, now);
+        let direct = has_direct.then(Vec::new);
+        for via in [direct, relayed].into_iter().flatten() {
+            let probe = probe.clone();
+            self.push(Outgoing::Reflection { to, via, probe, received, throughput });
+        }
+    }
+
+    /// Reads the answer to a probe: the second copy of one changes nothing.
+    pub(crate) fn handle_reflection(
+        &mut self,
+        arrival: Arrival,
+        reflection: &Reflection,
+        now: Instant,
+    ) {
+        let owd = reflection.received.owd_since(reflection.sent);
+        match reflection.purpose {
+            ProbePurpose::HopSample => {
+                let figures = HopFigures { owd, throughput: reflection.throughput, at: now };
+                self.keep_hop(arrival.from, reflection, figures);
+            }
+            ProbePurpose::Liveness | ProbePurpose::Confirmation => {
+                let held = reflection.reflected.owd_since(reflection.received).to_duration();
+                let answer = Answer {
+                    seq: reflection.seq,
+                    forward: owd,
+                    held: held.unwrap_or(Duration::ZERO),
+                    at: arrival.at,
+                };
+                let watched = self.endpoints.get_mut(&arrival.from);
+                let track = watched.and_then(|watched| watched.tracks.get_mut(&reflection.path));
+                if let Some(track) = track {
+                    track.meter.answer(answer);
+                }
+            }
+            // The node answers the person who asked.
+            ProbePurpose::Ping => {}
+        }
+    }
+
+    fn keep_hop(&mut self, hop: NodeId, reflection: &Reflection, figures: HopFigures) {
+        let tracks = self.endpoints.values_mut().filter_map(|watched| {
+            let on_path = |relays: &[NodeId], end| relays.contains(&hop) || end == hop;
+            let end = watched.node;
+            let track = watched.tracks.get_mut(&reflection.path)?;
+            on_path(track.relays.as_slice(), end).then_some(track)
+        });
+        tracks.for_each(|track| {
+            track.hops.insert(hop, figures);
+        });
+    }
+
+    /// The best relay back to `to`, else the way that the probe came.
+    fn way_back(&mut self, to: NodeId, probe: &Probe, now: Instant) -> Option<Vec<NodeId>> {
+        let known = self.returns.get(&to).filter(|(at, _)| now.since(*at) < RETURN_AGE_MAX);
+        let best = match known {
+            Some((_, best)) => best.clone(),
+            None => {
+                let found = self.graph.best((self.me, to), 1, 1).into_iter().next();
+                let best = found.map(|path| path.relays);
+                self.returns.insert(to, (now, best.clone()));
+                best
+            }
+        };
+        let reversed = || {
+            let mut relays = probe.relays.as_slice().to_vec();
+            relays.reverse();
+            (!relays.is_empty()).then_some(relays)
+        };
+        best.or_else(reversed)
+    }
+}
+
+/// One sample for each hop of the path, the endpoint included.
+fn hop_samples(relays: &[NodeId], endpoint: NodeId, path: srwan_wire::id::PathId) -> Vec<Outgoing> {
+    let hops = relays.iter().copied().chain(core::iter::once(endpoint)).enumerate();
+    hops.map(|(at, hop)| Outgoing::HopSample { hop, via: relays[..at].to_vec(), path }).collect()
+}
+
+/// The next time of a regular event: on its own beat, or from `now` if the machine slept through a beat.
+pub(crate) fn next_after(due: Instant, interval: Duration, now: Instant) -> Instant {
+    let next = due + interval;
+    if next > now { next } else { now + interval }
+}

@@ -1,0 +1,168 @@
+//! When traffic moves although the active path is up: a comparison per window, with three guards against flapping.
+//!
+//! 1. **Margin**: the other path must be better by more than max(5 ms, 10 % of the one-way delay) *plus the jitter of
+//!    both*, in three windows in a row. With jitter alone, the medians of two equal paths differ by more than that in
+//!    one window of a hundred, in three in a row practically never.
+//! 2. **Hold-down**: after a switch, 10 s without another, blackouts excepted.
+//! 3. **Damping**: each departure from the default path within the last hour after the second doubles the time for which the default path
+//!    must be well before the traffic returns (RFC 2439's idea, without its figures).
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use srwan_wire::time::{Instant, Owd};
+
+use crate::config::PolicyConfig;
+use crate::decision::Cause;
+use crate::graph::Cost;
+use crate::track::Track;
+
+/// Departures are remembered for this long, and that many.
+const DEPARTURES_WITHIN: Duration = Duration::from_secs(3_600);
+const DEPARTURES_MAX: usize = 8;
+
+/// Smoothing of the gain that the return is judged by: an eighth per window, about two seconds.
+const GAIN_SHARE: i64 = 8;
+
+/// What the comparisons of one endpoint's paths remember from window to window.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Judge {
+    streak: u8,
+    hold_until: Instant,
+    /// How much the active path gains over the default one, smoothed.
+    gain_over_default: Option<i64>,
+    default_well_since: Option<Instant>,
+    departures: VecDeque<Instant>,
+}
+
+impl Judge {
+    pub(crate) fn reset_streak(&mut self) {
+        self.streak = 0;
+    }
+
+    /// Comparisons up to this moment mean nothing any more.
+    pub(crate) fn forget(&mut self) {
+        self.streak = 0;
+        self.gain_over_default = None;
+        self.default_well_since = None;
+    }
+
+    /// Traffic moved.
+    pub(crate) fn note_switch(
+        &mut self,
+        from_default: bool,
+        cause: Cause,
+        policy: &PolicyConfig,
+        now: Instant,
+    ) {
+        self.forget();
+        self.hold_until = now + policy.hold_down;
+        if from_default && cause != Cause::Pinned {
+            if self.departures.len() == DEPARTURES_MAX {
+                self.departures.pop_front();
+            }
+            self.departures.push_back(now);
+        }
+    }
+
+    /// Traffic is on the default path: `Some` if it should move to the standby.
+    pub(crate) fn on_default(
+        &mut self,
+        default: &Track,
+        standby: Option<&Track>,
+        policy: &PolicyConfig,
+        now: Instant,
+    ) -> Option<Cause> {
+        self.challenge(default, standby?, policy, now)
+    }
+
+    /// Traffic is on relays: `Some(Return)` if it should go back, another cause if it should move to the standby.
+    pub(crate) fn on_relays(
+        &mut self,
+        default: &Track,
+        active: &Track,
+        standby: Option<&Track>,
+        policy: &PolicyConfig,
+        now: Instant,
+    ) -> Option<Cause> {
+        if self.default_is_well(default, active, policy, now) {
+            return Some(Cause::Return);
+        }
+        self.challenge(active, standby?, policy, now)
+    }
+
+    fn challenge(
+        &mut self,
+        active: &Track,
+        other: &Track,
+        policy: &PolicyConfig,
+        now: Instant,
+    ) -> Option<Cause> {
+        let gain = gain(active, other, policy, now)?;
+        let needed = needed(active, policy).saturating_add(noise(active, other));
+        self.streak = if gain > needed { self.streak.saturating_add(1) } else { 0 };
+        let is_due = self.streak >= policy.windows && now >= self.hold_until;
+        is_due.then(|| cause_of(active))
+    }
+
+    fn default_is_well(
+        &mut self,
+        default: &Track,
+        active: &Track,
+        policy: &PolicyConfig,
+        now: Instant,
+    ) -> bool {
+        let lead = gain(default, active, policy, now);
+        let smoothed = match (lead, self.gain_over_default) {
+            (Some(lead), Some(before)) => Some(before + (lead - before) / GAIN_SHARE),
+            (Some(lead), None) => Some(lead),
+            (None, before) => before,
+        };
+        self.gain_over_default = smoothed;
+        let is_close = smoothed.is_some_and(|lead| lead <= needed(default, policy) / 2);
+        if !is_close || lead.is_none() && default.meter.conditions().blackout {
+            self.default_well_since = None;
+            return false;
+        }
+        let since = *self.default_well_since.get_or_insert(now);
+        now.since(since) >= self.hold_down(policy, now) && now >= self.hold_until
+    }
+
+    fn hold_down(&mut self, policy: &PolicyConfig, now: Instant) -> Duration {
+        self.departures.retain(|at| now.since(*at) <= DEPARTURES_WITHIN);
+        let repeated = u32::try_from(self.departures.len()).unwrap_or(0).saturating_sub(2);
+        policy.hold_down * 2_u32.pow(repeated)
+    }
+}
+
+/// How much cheaper `other` is than `active` at this moment.
+fn gain(active: &Track, other: &Track, policy: &PolicyConfig, now: Instant) -> Option<Cost> {
+    Some(active.cost(policy, now)?.saturating_sub(other.cost(policy, now)?))
+}
+
+/// max(5 ms, 10 % of half the round trip): clock offsets cancel in the round trip.
+fn needed(active: &Track, policy: &PolicyConfig) -> Cost {
+    let least = Owd::from_duration(policy.gain_min).as_nanos();
+    let round_trip =
+        active.meter.shortest_rtt().map_or(0, |rtt| Owd::from_duration(rtt).as_nanos());
+    least.max(round_trip / 200 * i64::from(policy.gain_min_percent))
+}
+
+fn noise(active: &Track, other: &Track) -> Cost {
+    let jitter = active.meter.jitter() + other.meter.jitter();
+    Owd::from_duration(jitter).as_nanos()
+}
+
+/// What is wrong with the path that is left; nothing is, if the other is simply faster.
+fn cause_of(active: &Track) -> Cause {
+    let conditions = active.meter.conditions();
+    if conditions.slow {
+        Cause::AddedDelay
+    } else if conditions.lossy {
+        Cause::Loss
+    } else if conditions.jittery {
+        Cause::Jitter
+    } else {
+        Cause::Gain
+    }
+}
