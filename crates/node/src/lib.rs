@@ -1,4 +1,30 @@
-//! One router as one state machine.
+//! One router as one state machine: the data plane, the control plane, and the money between them.
+//!
+//! The shell and the simulator both run this. Drain order after every `handle_*`: [`Node::poll_transmit`] until `None`,
+//! [`Node::poll_event`] until `None`, then sleep until [`Node::poll_timeout`].
+//!
+//! - `node`: the machine's parts and what comes in
+//! - `dispatch`: control messages to whom they concern
+//! - `settle`: what the parts say to one another, and what goes out
+//! - `steering`: decisions of control as policies of the data plane
+//! - `pay`: paying and being paid
+//! - `statement`: signed counters of links
+//! - `ping`: probes that a person asked for
+//! - `view`: everything as people may see it
 #![forbid(unsafe_code)]
 
+pub mod config;
+mod dispatch;
+pub mod event;
+mod node;
 pub mod pay;
+pub mod ping;
+mod settle;
+pub mod statement;
+mod steering;
+pub mod view;
+
+pub use config::{Boot, NodeConfig};
+pub use event::{LedgerFact, NodeEvent, PathChange, Transmit};
+pub use node::Node;
+pub use srwan_dataplane::{Frame, Verdict};

@@ -127,6 +127,8 @@ pub enum PayAction {
     Send {
         /// To whom.
         to: NodeId,
+        /// Over which relays: those of the lane's own path, so that a message is never later than the traffic.
+        via: Vec<NodeId>,
         /// What.
         oam: Oam,
     },

@@ -164,12 +164,13 @@ impl Payee {
         if let Some(held) = lane.receipt.as_ref().filter(|h| h.body.octets >= receipt.body.octets) {
             if lane.receipt_stored {
                 let ack = ReceiptAck { lane: held.body.lane, octets: held.body.octets };
-                let to = lane.setup.headend;
-                self.out.push_back(PayAction::Send { to, oam: Oam::ReceiptAck(ack) });
+                self.out.push_back(lane.to_headend(self.me, Oam::ReceiptAck(ack)));
             }
             return;
         }
-        if receipt_fits(receipt, &lane.setup, self.chain) && receipt.verify(&lane.setup.payer).is_ok() {
+        if receipt_fits(receipt, &lane.setup, self.chain)
+            && receipt.verify(&lane.setup.payer).is_ok()
+        {
             lane.receipt = Some(*receipt);
             lane.receipt_stored = false;
             self.store(receipt.body.lane);
@@ -180,11 +181,10 @@ impl Payee {
     /// The evidence of a lane is on disk: now the payer may be told.
     pub fn handle_stored(&mut self, id: LaneId, octets: Octets) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
-        let to = lane.setup.headend;
         if lane.receipt.as_ref().is_some_and(|r| r.body.octets == octets) && !lane.receipt_stored {
             lane.receipt_stored = true;
             let ack = Oam::ReceiptAck(ReceiptAck { lane: id, octets });
-            self.out.push_back(PayAction::Send { to, oam: ack });
+            self.out.push_back(lane.to_headend(self.me, ack));
         }
     }
 
@@ -201,7 +201,9 @@ impl Payee {
 
     /// The payer ends the lane.
     pub fn handle_end(&mut self, from: NodeId, id: LaneId, now: Instant) {
-        let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.setup.headend == from) else { return };
+        let Some(lane) = self.lanes.get_mut(&id).filter(|l| l.setup.headend == from) else {
+            return;
+        };
         if !matches!(lane.phase, Phase::Ended { .. }) {
             lane.phase = Phase::Ended { since: now, served: true };
             lane.delivered_at = None;
@@ -221,7 +223,8 @@ impl Payee {
 
     /// The data plane ran into the end of a lane's allowance: the payer is told, so that it leaves the path.
     pub fn handle_exhausted(&mut self, label: LaneLabel) {
-        let found = self.lanes.values().find(|l| l.setup.label == label && l.phase == Phase::Serving);
+        let found =
+            self.lanes.values().find(|l| l.setup.label == label && l.phase == Phase::Serving);
         let Some(lane) = found else { return };
         let (to, setup) = (lane.setup.headend, lane.setup.clone());
         self.answer(to, &setup, LaneVerdict::Stalled);
@@ -258,7 +261,18 @@ impl Payee {
     /// The evidence of every lane, for a router that is leaving.
     #[must_use]
     pub fn all_evidence(&self) -> Vec<Evidence> {
-        self.lanes.values().filter_map(ServedLane::evidence).filter(|e| e.octets() > Octets(0)).collect()
+        self.lanes
+            .values()
+            .filter_map(ServedLane::evidence)
+            .filter(|e| e.octets() > Octets(0))
+            .collect()
+    }
+
+    /// Whether a lane holds evidence for more than the ledger settled.
+    #[must_use]
+    pub fn has_unsettled(&self) -> bool {
+        let open = |lane: &ServedLane| lane.evidence().is_some_and(|e| e.octets() > lane.settled);
+        self.lanes.values().any(open)
     }
 
     /// All lanes, for people.
@@ -288,7 +302,9 @@ impl Payee {
         let mut nodes = vec![setup.headend];
         nodes.extend(setup.relays.as_slice());
         nodes.push(setup.endpoint);
-        let Some(at) = nodes.iter().skip(1).position(|n| *n == self.me).map(|i| i + 1) else { return false };
+        let Some(at) = nodes.iter().skip(1).position(|n| *n == self.me).map(|i| i + 1) else {
+            return false;
+        };
         nodes[at - 1] == setup.previous && nodes.get(at + 1).copied() == setup.next
     }
 
@@ -341,7 +357,8 @@ impl Payee {
 
     fn answer(&mut self, to: NodeId, setup: &LaneSetup, verdict: LaneVerdict) {
         let answer = LaneAnswer { label: setup.label, lane: setup.lane, verdict };
-        self.out.push_back(PayAction::Send { to, oam: Oam::LaneAnswer(answer) });
+        let via = way_back(setup, self.me, setup.headend);
+        self.out.push_back(PayAction::Send { to, via, oam: Oam::LaneAnswer(answer) });
     }
 
     fn store(&mut self, id: LaneId) {
@@ -371,8 +388,11 @@ impl Payee {
         let delivery = Signed::new(body, &self.account);
         lane.delivery = Some(delivery);
         lane.delivered_at = Some(now);
-        let hops = lane.setup.relays.as_slice().iter().copied().chain([lane.setup.headend]);
-        self.out.extend(hops.map(|to| PayAction::Send { to, oam: Oam::Delivery(delivery) }));
+        let setup = &lane.setup;
+        let hops = setup.relays.as_slice().iter().copied().chain([setup.headend]);
+        let send =
+            |to| PayAction::Send { to, via: way_back(setup, me, to), oam: Oam::Delivery(delivery) };
+        self.out.extend(hops.map(send));
         self.store(id);
     }
 
@@ -412,6 +432,11 @@ impl Payee {
 }
 
 impl ServedLane {
+    fn to_headend(&self, me: NodeId, oam: Oam) -> PayAction {
+        let to = self.setup.headend;
+        PayAction::Send { to, via: way_back(&self.setup, me, to), oam }
+    }
+
     fn evidence(&self) -> Option<Evidence> {
         let (receipt, delivery) = (self.receipt?, self.delivery);
         let statements = self.statements.clone();
@@ -455,6 +480,14 @@ impl ServedLane {
             settled: self.settled,
         }
     }
+}
+
+/// The relays from `me` back to `to`, both on the path of `setup`.
+fn way_back(setup: &LaneSetup, me: NodeId, to: NodeId) -> Vec<NodeId> {
+    let relays = setup.relays.as_slice();
+    let mine = relays.iter().position(|n| *n == me).unwrap_or(relays.len());
+    let start = relays.iter().position(|n| *n == to).map_or(0, |at| at + 1);
+    relays.get(start..mine).unwrap_or_default().iter().rev().copied().collect()
 }
 
 fn terms_of(setup: &LaneSetup) -> Terms {

@@ -218,12 +218,16 @@ impl Payer {
             sent(label).0 / ROLLOVER_NUM >= lane.terms.cap_octets().0 / ROLLOVER_DEN
         };
         let has_successor = |path: &PathKey| {
-            self.lanes.values().any(|l| l.path == *path && matches!(l.phase, Phase::Opening | Phase::SetUp { .. }))
+            self.lanes
+                .values()
+                .any(|l| l.path == *path && matches!(l.phase, Phase::Opening | Phase::SetUp { .. }))
         };
         self.lanes
             .iter()
             .filter(|(label, lane)| lane.phase == Phase::Ready && worn(**label, lane))
-            .filter(|(_, lane)| !has_successor(&lane.path) && !self.refused.contains_key(&lane.path))
+            .filter(|(_, lane)| {
+                !has_successor(&lane.path) && !self.refused.contains_key(&lane.path)
+            })
             .map(|(_, lane)| (lane.path.clone(), lane.terms))
             .collect()
     }
@@ -266,7 +270,11 @@ impl Payer {
         let hash = path_hash(self.me, &path.relays, path.endpoint);
         let payees = hops.iter().map(|h| h.account).collect();
         self.out.push_back(PayAction::Open(LaneRequest { label, path: hash, payees, terms }));
-        self.out.push_back(PayAction::Phase { path: path.clone(), label, phase: LanePhase::Opening });
+        self.out.push_back(PayAction::Phase {
+            path: path.clone(),
+            label,
+            phase: LanePhase::Opening,
+        });
         self.lanes.insert(label, PaidLane::new(path, hash, hops, terms));
     }
 
@@ -323,7 +331,9 @@ impl Payer {
         match lane.phase {
             Phase::Opening => {}
             Phase::SetUp { since } if now.since(since) > SETUP_TIMEOUT => self.refuse(label, now),
-            Phase::SetUp { .. } => lane.ask_hops(label, self.me, self.account.public(), &mut self.out, now),
+            Phase::SetUp { .. } => {
+                lane.ask_hops(label, self.me, self.account.public(), &mut self.out, now)
+            }
             Phase::Ready if sent >= lane.terms.cap_octets() => self.stall(label, now),
             Phase::Ready => {
                 lane.sign_ahead(sent, self.chain, &self.account);
@@ -391,7 +401,7 @@ impl PaidLane {
         self.asked_at = Some(now);
         let Some(lane) = self.lane else { return };
         let Some(relays) = Relays::new(self.path.relays.clone()) else { return };
-        for (index, hop) in self.hops.iter().enumerate().filter(|(_, h)| h.credit.is_none()) {
+        for index in (0..self.hops.len()).filter(|i| self.hops[*i].credit.is_none()) {
             let setup = LaneSetup {
                 label,
                 lane,
@@ -406,7 +416,7 @@ impl PaidLane {
                 cap: self.terms.cap,
                 expiry: self.expiry,
             };
-            out.push_back(PayAction::Send { to: hop.hop.node, oam: Oam::LaneSetup(setup) });
+            out.push_back(self.send(index, Oam::LaneSetup(setup)));
         }
     }
 
@@ -436,8 +446,8 @@ impl PaidLane {
             return;
         }
         self.receipt_sent_at = Some(now);
-        let behind = self.hops.iter().filter(|h| h.acked < receipt.body.octets);
-        out.extend(behind.map(|h| PayAction::Send { to: h.hop.node, oam: Oam::Receipt(*receipt) }));
+        let behind = self.hops.iter().enumerate().filter(|(_, h)| h.acked < receipt.body.octets);
+        out.extend(behind.map(|(index, _)| self.send(index, Oam::Receipt(*receipt))));
     }
 
     fn end(&mut self, now: Instant, out: &mut VecDeque<PayAction>) {
@@ -446,8 +456,16 @@ impl PaidLane {
         }
         self.phase = Phase::Ending { since: now };
         let Some(lane) = self.lane else { return };
-        let ends = self.hops.iter().map(|h| PayAction::Send { to: h.hop.node, oam: Oam::LaneEnd(lane) });
-        out.extend(ends);
+        out.extend((0..self.hops.len()).map(|index| self.send(index, Oam::LaneEnd(lane))));
+    }
+
+    /// A message to the hop at `index`, over the hops before it.
+    fn send(&self, index: usize, oam: Oam) -> PayAction {
+        PayAction::Send {
+            to: self.hops[index].hop.node,
+            via: self.path.relays[..index].to_vec(),
+            oam,
+        }
     }
 }
 

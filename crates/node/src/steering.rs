@@ -1,0 +1,111 @@
+//! Decisions of control as policies of the data plane and routes of the host.
+//!
+//! Each prefix behind a member always has a policy. While its path is the default one the policy is the direct session,
+//! unbilled, and the host has no route to it: nothing gets here but answers of one-ended flows. While a path is engaged
+//! the policy is that path and its lane, and the host routes the prefix into the TUN device.
+
+use ipnet::IpNet;
+use srwan_dataplane::{Dataplane, PolicyEntry};
+use srwan_wire::id::{LaneLabel, NodeId, PathId};
+use srwan_wire::roster::Roster;
+use std::collections::BTreeMap;
+
+/// Path id of the direct session's unbilled data. Control numbers its paths from zero up and wraps long before.
+const DIRECT_PATH: PathId = PathId(0xfe);
+
+/// The path that is engaged for an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngagedPath {
+    /// Relays in order; empty = pinned to the direct session.
+    pub relays: Vec<NodeId>,
+    /// The lane that pays; none without relays.
+    pub lane: Option<LaneLabel>,
+    /// Its number in the session.
+    pub path: PathId,
+}
+
+/// Which prefix goes where.
+#[derive(Debug, Default)]
+pub struct Steering {
+    prefixes: BTreeMap<NodeId, Vec<IpNet>>,
+    engaged: BTreeMap<NodeId, EngagedPath>,
+    inner_mtu: u16,
+}
+
+impl Steering {
+    /// Nothing is steered yet.
+    #[must_use]
+    pub fn new(inner_mtu: u16) -> Self {
+        Self { prefixes: BTreeMap::new(), engaged: BTreeMap::new(), inner_mtu }
+    }
+
+    /// Prefixes behind a member.
+    #[must_use]
+    pub fn prefixes(&self, endpoint: NodeId) -> &[IpNet] {
+        self.prefixes.get(&endpoint).map_or(&[], Vec::as_slice)
+    }
+
+    /// The engaged path of an endpoint.
+    #[must_use]
+    pub fn engaged(&self, endpoint: NodeId) -> Option<&EngagedPath> {
+        self.engaged.get(&endpoint)
+    }
+
+    /// All engaged endpoints.
+    pub fn all_engaged(&self) -> impl Iterator<Item = (NodeId, &EngagedPath)> {
+        self.engaged.iter().map(|(node, path)| (*node, path))
+    }
+
+    /// Takes the prefixes of a roster; returns those endpoints' prefixes that were engaged and are gone.
+    pub fn set_roster(
+        &mut self,
+        roster: &Roster,
+        me: NodeId,
+        dataplane: &mut Dataplane,
+    ) -> Vec<(NodeId, Vec<IpNet>)> {
+        let others = roster.members.iter().filter(|m| m.node != me);
+        let wanted: BTreeMap<_, _> = others.map(|m| (m.node, m.prefixes.clone())).collect();
+        let changed: Vec<NodeId> = self
+            .prefixes
+            .keys()
+            .filter(|n| wanted.get(n) != self.prefixes.get(n))
+            .copied()
+            .collect();
+        let mut released = Vec::new();
+        for node in changed {
+            let gone = self.prefixes.remove(&node).unwrap_or_default();
+            for prefix in &gone {
+                dataplane.remove_policy(*prefix);
+            }
+            if self.engaged.remove(&node).is_some() {
+                released.push((node, gone));
+            }
+        }
+        self.prefixes = wanted;
+        for node in self.prefixes.keys().copied().collect::<Vec<_>>() {
+            self.install(node, dataplane);
+        }
+        released
+    }
+
+    /// Engages a path, or returns to the default one.
+    pub fn set(&mut self, endpoint: NodeId, path: Option<EngagedPath>, dataplane: &mut Dataplane) {
+        match path {
+            Some(path) => self.engaged.insert(endpoint, path),
+            None => self.engaged.remove(&endpoint),
+        };
+        self.install(endpoint, dataplane);
+    }
+
+    fn install(&self, endpoint: NodeId, dataplane: &mut Dataplane) {
+        let mut entry = match self.engaged.get(&endpoint) {
+            Some(path) => PolicyEntry::new(endpoint, path.relays.clone(), path.lane, path.path),
+            None => PolicyEntry::new(endpoint, Vec::new(), None, DIRECT_PATH),
+        };
+        entry.inner_mtu = self.inner_mtu;
+        for prefix in self.prefixes(endpoint) {
+            let installed = dataplane.install_policy(*prefix, &entry);
+            debug_assert!(installed.is_ok(), "control offers loop-free paths only: {installed:?}");
+        }
+    }
+}
