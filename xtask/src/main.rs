@@ -1,1 +1,47 @@
-fn main() {}
+//! Tasks of this repository that cargo itself does not know: the gate and its parts.
+//!
+//! `cargo xtask ci` is what CI runs; every other verb is one of its steps, or writes a file that a step compares.
+
+mod ci;
+mod crates;
+mod fixtures;
+mod purity;
+mod source;
+mod tidy;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask <task>
+
+  ci [--only STEP]... [--skip STEP]...   every check, timed, with a table at the end
+  ci --list                              the names of the steps
+  purity                                 pure crates do no IO: dependency trees and source
+  tidy                                   lengths, parameters, names, documents
+  tidy --write                           lowers the numbers of ratchet.toml that have fallen
+  tidy --accept                          records every sin as it is; say why in the commit
+  fixtures                               pins the encodings anew and writes the fuzzers' seeds";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let outcome = match words.as_slice() {
+        ["ci", options @ ..] => ci::run(options),
+        ["purity"] => purity::run(),
+        ["tidy"] => tidy::run(tidy::Mode::Check),
+        ["tidy", "--write"] => tidy::run(tidy::Mode::Lower),
+        ["tidy", "--accept"] => tidy::run(tidy::Mode::Accept),
+        ["fixtures"] => fixtures::run(),
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! The lab: the default story and one more scenario, from the release binary, as a user would run them.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+
+use super::Outcome;
+use super::cargo::{cargo, target_folder};
+use super::process::run as run_command;
+use crate::source;
+
+/// The release build on two cores, from nothing. The README promises less.
+const BUILD_LIMIT: Duration = Duration::from_secs(12 * 60);
+
+/// A story takes one to two minutes.
+const STORY_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// Told beside the default story: the one whose expectations the default does not have.
+const SCENARIO: &str = "crates/lab/scenarios/path-death.toml";
+
+/// Builds the binary, tells both stories, and looks that nothing is left behind.
+///
+/// **Errors:** an expectation of a scenario did not hold, or a namespace stayed.
+pub fn run() -> Result<Outcome> {
+    let root = source::root();
+    if !root.join(SCENARIO).is_file() {
+        return Ok(Outcome::Skipped(format!("{SCENARIO} does not exist")));
+    }
+    run_command(&mut cargo(&["build", "--locked", "--release"]), BUILD_LIMIT)?;
+    if let Some(why) = cannot_make_namespaces() {
+        return Ok(Outcome::Skipped(why));
+    }
+    let namespaces = namespaces();
+    let binary = target_folder(&root).join("release/srwan");
+    for words in [&["lab", "up"][..], &["lab", "up", "--topo", SCENARIO]] {
+        run_command(Command::new(&binary).current_dir(&root).args(words), STORY_LIMIT)?;
+    }
+    let left: Vec<String> =
+        self::namespaces().into_iter().filter(|n| !namespaces.contains(n)).collect();
+    if !left.is_empty() {
+        bail!("the lab left network namespaces behind: {}", left.join(", "));
+    }
+    Ok(Outcome::Passed)
+}
+
+fn cannot_make_namespaces() -> Option<String> {
+    if !Path::new("/dev/net/tun").exists() {
+        return Some("/dev/net/tun does not exist".into());
+    }
+    let mut attempt = Command::new("unshare");
+    attempt.args(["--user", "--map-root-user", "--net", "true"]).stderr(Stdio::null());
+    let as_root = Command::new("unshare").args(["--net", "true"]).stderr(Stdio::null()).status();
+    let works =
+        |status: std::io::Result<std::process::ExitStatus>| status.is_ok_and(|s| s.success());
+    let possible = works(as_root) || works(attempt.status());
+    (!possible).then(|| "neither root nor user namespaces".into())
+}
+
+/// Named namespaces of this machine.
+fn namespaces() -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir("/run/netns") else { return Vec::new() };
+    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
