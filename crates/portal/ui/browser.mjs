@@ -120,7 +120,7 @@ async function visit(browserPort, fixture, name, widths) {
   if (!label?.includes(' to ')) findings.push(`${name}: arrow keys read no cell: ${label}`);
   await tab.eval('document.querySelectorAll("details").forEach((d) => (d.open = true)); [...document.querySelectorAll("button")].find((b) => b.innerText === "Table").click()');
   await look(tab, `${name}-table`, 360, 'dark');
-  if (await tab.eval('document.images.length > 0 || document.title.includes("owned")')) findings.push(`${name}: markup ran`);
+  if (await tab.eval('document.images.length > 0 || document.title === "owned"')) findings.push(`${name}: markup ran`);
   portal.stdin.end();
   await wait(2_500);
   await look(tab, `${name}-lost`, 1440, 'dark');

@@ -3,10 +3,13 @@
 import type { Matrix } from './api';
 import { cellAt, step, type Lens } from './matrix';
 
-/** Side of a cell at most: beyond it a small matrix looks like a board game. */
-const CELL_MAX = 64;
-/** Cells of at least this side hold their figure. */
-const CELL_TEXT = 34;
+/** A cell is square until it is this high; wider ones fill the place that a small group leaves. */
+const CELL_HEIGHT_MAX = 44;
+const CELL_WIDTH_MAX = 112;
+/** Cells of at least this height hold their figure. */
+const CELL_TEXT = 30;
+/** Width of the outline of an improved pair, where there is room for it. */
+const OUTLINE = 2.5;
 /** Cells of at least this side have a name at their row and column. */
 const CELL_LABEL = 11;
 /** Gap between cells, once they are large enough to spare it. */
@@ -30,6 +33,7 @@ export interface Palette {
 export interface Layout {
   size: number;
   cell: number;
+  high: number;
   gap: number;
   left: number;
   top: number;
@@ -43,14 +47,15 @@ export function layout(context: CanvasRenderingContext2D, matrix: Matrix, width:
   context.font = `12px ${FONT}`;
   const widest = Math.max(...matrix.members.map(({ name }) => context.measureText(name).width));
   const label = Math.min(LABEL_MAX, Math.ceil(widest) + 10);
-  const fit = (left: number): number => Math.min(CELL_MAX, Math.max(2, Math.floor((width - left) / size)));
+  const fit = (left: number): number => Math.min(CELL_WIDTH_MAX, Math.max(2, Math.floor((width - left) / size)));
   const isLabelled = fit(label) >= CELL_LABEL;
   const left = isLabelled ? label : 0;
   const cell = fit(left);
   const isUpright = isLabelled && widest > cell - 4;
   const top = !isLabelled ? 0 : isUpright ? label : 22;
-  const gap = cell >= GAP_FROM ? Math.max(1, Math.round(cell / 24)) : 0;
-  return { size, cell, gap, left, top, width: left + size * cell, height: top + size * cell, isUpright };
+  const high = Math.min(cell, CELL_HEIGHT_MAX);
+  const gap = cell >= GAP_FROM ? Math.max(1, Math.round(high / 20)) : 0;
+  return { size, cell, high, gap, left, top, width: left + size * cell, height: top + size * high, isUpright };
 }
 
 export function paint(
@@ -59,16 +64,19 @@ export function paint(
 ): void {
   context.clearRect(0, 0, place.width, place.height);
   fill(context, matrix, lens, place, colors);
-  if (place.cell >= CELL_TEXT) figures(context, matrix, lens, place, colors);
+  if (place.high >= CELL_TEXT) figures(context, matrix, lens, place, colors);
   if (place.left > 0) labels(context, matrix, place, colors, own, at);
-  if (at) frame(context, place, at.row, at.column, colors.focus, 2);
+  if (at) {
+    const isImproved = cellAt(matrix, at.row, at.column)?.improved === true;
+    frame(context, place, at.row, at.column, colors.focus, 2, isImproved ? OUTLINE : 0);
+  }
 }
 
 /** One pixel per cell, scaled up: the cost hardly depends on the size of the group. */
 function fill(
   context: CanvasRenderingContext2D, matrix: Matrix, lens: Lens, place: Layout, colors: Palette,
 ): void {
-  const { size, cell, left, top, gap } = place;
+  const { size, cell, high, left, top, gap } = place;
   const pixels = new ImageData(size, size);
   const shades = colors.heat.map(rgb);
   matrix.cells.forEach((entry, index) => {
@@ -80,11 +88,11 @@ function fill(
   const small = new OffscreenCanvas(size, size);
   small.getContext('2d')?.putImageData(pixels, 0, 0);
   context.imageSmoothingEnabled = false;
-  context.drawImage(small, left, top, size * cell, size * cell);
+  context.drawImage(small, left, top, size * cell, size * high);
   context.fillStyle = colors.sheet;
   for (let i = 0; gap > 0 && i <= size; i += 1) {
-    context.fillRect(left + i * cell - gap / 2, top, gap, size * cell);
-    context.fillRect(left, top + i * cell - gap / 2, size * cell, gap);
+    context.fillRect(left + i * cell - gap / 2, top, gap, size * high);
+    context.fillRect(left, top + i * high - gap / 2, size * cell, gap);
   }
   outlines(context, matrix, place, colors);
 }
@@ -94,7 +102,7 @@ function outlines(context: CanvasRenderingContext2D, matrix: Matrix, place: Layo
     for (let column = 0; column < place.size; column += 1) {
       const entry = cellAt(matrix, row, column);
       if (entry?.improved) {
-        frame(context, place, row, column, colors.improved, place.cell >= CELL_TEXT ? 2.5 : 1);
+        frame(context, place, row, column, colors.improved, place.high >= CELL_TEXT ? OUTLINE : 1);
       } else if (entry === null && row !== column) {
         unknown(context, place, row, column, colors);
       }
@@ -110,18 +118,19 @@ function unknown(context: CanvasRenderingContext2D, place: Layout, row: number, 
 
 function frame(
   context: CanvasRenderingContext2D, place: Layout, row: number, column: number, color: string, width: number,
+  within = 0,
 ): void {
-  const inset = place.gap / 2 + width / 2;
+  const inset = place.gap / 2 + width / 2 + within;
   context.strokeStyle = color;
   context.lineWidth = width;
-  const side = Math.max(1, place.cell - 2 * inset);
-  context.strokeRect(place.left + column * place.cell + inset, place.top + row * place.cell + inset, side, side);
+  const [wide, high] = [place.cell, place.high].map((side) => Math.max(1, side - 2 * inset)) as [number, number];
+  context.strokeRect(place.left + column * place.cell + inset, place.top + row * place.high + inset, wide, high);
 }
 
 function figures(
   context: CanvasRenderingContext2D, matrix: Matrix, lens: Lens, place: Layout, colors: Palette,
 ): void {
-  context.font = `${place.cell >= 46 ? 13 : 11}px ${FONT}`;
+  context.font = `${place.high >= 40 ? 13 : 11}px ${FONT}`;
   context.textAlign = 'center';
   context.textBaseline = 'middle';
   matrix.cells.forEach((entry, index) => {
@@ -131,7 +140,7 @@ function figures(
     const shade = value === null ? 0 : step(lens, value);
     context.fillStyle = entry === null ? colors.soft : shade >= 4 ? colors.textHigh : colors.textLow;
     const text = entry === null ? '?' : value === null ? '' : lens.short(value);
-    context.fillText(text, place.left + (column + 0.5) * place.cell, place.top + (row + 0.5) * place.cell + 0.5);
+    context.fillText(text, place.left + (column + 0.5) * place.cell, place.top + (row + 0.5) * place.high + 0.5);
   });
 }
 
@@ -141,17 +150,16 @@ function labels(
 ): void {
   matrix.members.forEach(({ name, node, alive }, index) => {
     const style = (isHere: boolean): void => {
-      context.font = `${isHere || node === own ? '650 ' : ''}${Math.min(12, place.cell - 1)}px ${FONT}`;
+      context.font = `${isHere || node === own ? '650 ' : ''}${Math.min(12, place.high - 1)}px ${FONT}`;
       context.fillStyle = isHere || node === own ? colors.ink : alive ? colors.soft : colors.line;
     };
-    const middle = (index + 0.5) * place.cell;
     context.textBaseline = 'middle';
     style(at?.row === index);
     context.textAlign = 'right';
-    context.fillText(clip(context, name, place.left - 10), place.left - 8, place.top + middle);
+    context.fillText(clip(context, name, place.left - 10), place.left - 8, place.top + (index + 0.5) * place.high);
     style(at?.column === index);
     context.save();
-    context.translate(place.left + middle, place.top - 8);
+    context.translate(place.left + (index + 0.5) * place.cell, place.top - 8);
     if (place.isUpright) context.rotate(-Math.PI / 2);
     context.textAlign = place.isUpright ? 'left' : 'center';
     context.fillText(clip(context, name, place.isUpright ? place.top - 10 : place.cell), 0, place.isUpright ? 0 : -3);

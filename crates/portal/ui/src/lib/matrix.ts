@@ -9,6 +9,7 @@ export type Mode = 'delay' | 'loss' | 'jitter' | 'gain';
 export interface Lens {
   mode: Mode;
   title: string;
+  unit: string;
   /** Upper bounds of all steps but the last, ascending; in the unit of `value`. */
   bounds: number[];
   /** What to read from a cell; null = nothing to show. */
@@ -24,19 +25,19 @@ const boundMs = (us: number): string => `${us / 1000}`;
 
 export const LENSES: Lens[] = [
   {
-    mode: 'delay', title: 'Delay, ms', bounds: [10_000, 25_000, 50_000, 100_000, 200_000],
+    mode: 'delay', title: 'Delay', unit: 'ms', bounds: [10_000, 25_000, 50_000, 100_000, 200_000],
     value: (cell) => cell.owd_us, short: shortMs, bound: boundMs,
   },
   {
-    mode: 'loss', title: 'Loss, %', bounds: [0.001, 0.01, 0.03, 0.1, 0.3],
+    mode: 'loss', title: 'Loss', unit: '%', bounds: [0.001, 0.01, 0.03, 0.1, 0.3],
     value: (cell) => cell.loss, short: (v) => percent(v).replace(' %', ''), bound: (v) => `${v * 100}`,
   },
   {
-    mode: 'jitter', title: 'Jitter, ms', bounds: [500, 1_000, 2_000, 5_000, 20_000],
+    mode: 'jitter', title: 'Jitter', unit: 'ms', bounds: [500, 1_000, 2_000, 5_000, 20_000],
     value: (cell) => cell.jitter_us, short: shortMs, bound: boundMs,
   },
   {
-    mode: 'gain', title: 'Gain over a relay, ms', bounds: [1_000, 5_000, 10_000, 25_000, 50_000],
+    mode: 'gain', title: 'Gain by a relay', unit: 'ms', bounds: [1_000, 5_000, 10_000, 25_000, 50_000],
     value: (cell) => cell.gain_us, short: shortMs, bound: boundMs,
   },
 ];
