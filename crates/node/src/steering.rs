@@ -51,11 +51,6 @@ impl Steering {
         self.engaged.get(&endpoint)
     }
 
-    /// All engaged endpoints.
-    pub fn all_engaged(&self) -> impl Iterator<Item = (NodeId, &EngagedPath)> {
-        self.engaged.iter().map(|(node, path)| (*node, path))
-    }
-
     /// Takes the prefixes of a roster; returns those endpoints' prefixes that were engaged and are gone.
     pub fn set_roster(
         &mut self,

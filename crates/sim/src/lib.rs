@@ -1,1 +1,14 @@
-//! (room being built)
+//! The whole WAN in one thread from one seed: a second shell around the very machines that the product runs.
+//!
+//! - `net`: the Internet: links with delay, jitter and loss, and datagrams in flight
+//! - `bank`: the ledger's machine behind each router's wishes, a block every 200 ms
+//! - `world`: routers, clock and event order; what a host sends and what it gets
+//!
+//! Nothing here decides what a router does: every decision is [`srwan_node::Node`]'s. Time is virtual, so an hour takes
+//! seconds, and the same seed gives the same run.
+#![forbid(unsafe_code)]
+
+pub mod bank;
+pub mod net;
+pub mod packet;
+pub mod world;

@@ -1,0 +1,371 @@
+//! Routers, their clocks, and the order of events.
+
+use crate::bank::Bank;
+use crate::net::{Arrival, Link, Net};
+use crate::packet;
+use ipnet::{IpNet, Ipv4Net};
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use srwan_control::{LivenessConfig, PolicyConfig};
+use srwan_dataplane::{HEADROOM, Identity, TAILROOM};
+use srwan_node::view::NodeView;
+use srwan_node::{Boot, Frame, LedgerFact, Node, NodeConfig, NodeEvent, Verdict};
+use srwan_wire::id::{GroupId, NodeId};
+use srwan_wire::pulse::ErrorEstimate;
+use srwan_wire::receipt::Price;
+use srwan_wire::roster::{Class, Location, Member, Roster};
+use srwan_wire::sign::AccountSecret;
+use srwan_wire::time::{Instant, Timestamp, WallClock};
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Wall time at which every simulation starts: 2026-01-01T00:00:00Z. Any date does; a fixed one keeps runs equal.
+const START_NS: i64 = 1_767_225_600_000_000_000;
+
+/// Port of every router.
+const PORT: u16 = 4_766;
+
+/// What a simulation starts from.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    /// How many routers, at most 250; each has a site with the prefix `10.i.0.0/16`.
+    pub routers: u8,
+    /// Distance of pulses.
+    pub pulse_interval: Duration,
+    /// Offset of each router's wall clock; missing ones are zero.
+    pub clock_offsets: Vec<i64>,
+    /// Which routers (by index) have hosts, so that paths to them are watched.
+    pub sites: Vec<usize>,
+    /// Routers (by index) with price infinity.
+    pub measure_only: Vec<usize>,
+    /// One lane's cap in base units.
+    pub lane_cap: u64,
+}
+
+impl WorldConfig {
+    /// `routers` routers of which the first and the last have hosts.
+    #[must_use]
+    pub fn new(routers: u8) -> Self {
+        Self {
+            routers,
+            pulse_interval: Duration::from_secs(1),
+            clock_offsets: Vec::new(),
+            sites: vec![0, usize::from(routers) - 1],
+            measure_only: Vec::new(),
+            lane_cap: 5_000_000_000,
+        }
+    }
+}
+
+/// One event of one router.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// When.
+    pub at: Instant,
+    /// Index of the router.
+    pub router: usize,
+    /// What.
+    pub event: NodeEvent,
+}
+
+/// A packet that reached a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// When.
+    pub at: Instant,
+    /// Index of the router whose host got it.
+    pub router: usize,
+    /// The packet.
+    pub packet: Vec<u8>,
+}
+
+/// The whole WAN.
+pub struct World {
+    /// The Internet.
+    pub net: Net,
+    /// The ledger.
+    pub bank: Bank,
+    /// What happened.
+    pub log: Vec<Logged>,
+    /// What hosts got.
+    pub delivered: Vec<Delivered>,
+    /// Datagrams that each router sent to each other one.
+    pub sent: BTreeMap<(usize, usize), u64>,
+    routers: Vec<Node>,
+    roster: Roster,
+    engaged: BTreeMap<usize, Vec<IpNet>>,
+    now: Instant,
+}
+
+impl World {
+    /// A world whose links are all absent; add them, then [`World::run`].
+    #[must_use]
+    pub fn new(config: &WorldConfig, seed: u64) -> Self {
+        let mut rng = ChaCha20Rng::seed_from_u64(seed);
+        let count = usize::from(config.routers);
+        let accounts: Vec<_> =
+            (0..count).map(|_| AccountSecret::from_seed(&draw(&mut rng))).collect();
+        let secrets: Vec<_> = (0..count).map(|_| Zeroizing::new(draw(&mut rng))).collect();
+        let bank = Bank::new(&accounts);
+        let members = (0..count).map(|i| member(i, config, &accounts[i], &secrets[i])).collect();
+        let roster = Roster {
+            group: GroupId(1),
+            seq: 1,
+            issued: Timestamp::from_nanos(0),
+            psk: draw(&mut rng),
+            members,
+        };
+        let routers = (0..count)
+            .map(|i| {
+                let node = node_config(i, config, &accounts[i], &secrets[i]);
+                Node::new(node, draw(&mut rng), Instant::ZERO)
+            })
+            .collect();
+        let mut world = Self {
+            net: Net::new(draw(&mut rng)),
+            bank,
+            log: Vec::new(),
+            delivered: Vec::new(),
+            sent: BTreeMap::new(),
+            routers,
+            roster,
+            engaged: BTreeMap::new(),
+            now: Instant::ZERO,
+        };
+        world.start();
+        world
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Links two routers in both directions.
+    pub fn link(&mut self, a: usize, b: usize, link: Link) {
+        self.net.set_link(a, b, link);
+        self.net.set_link(b, a, link);
+    }
+
+    /// One router, as it is.
+    #[must_use]
+    pub fn view(&self, router: usize) -> NodeView {
+        self.routers[router].view(self.now)
+    }
+
+    /// One router, to command it.
+    pub fn router(&mut self, router: usize) -> &mut Node {
+        &mut self.routers[router]
+    }
+
+    /// The account of a router.
+    #[must_use]
+    pub fn account(&self, router: usize) -> srwan_wire::id::AccountKey {
+        self.roster.members[router].account_key
+    }
+
+    /// Lets `length` pass.
+    pub fn run(&mut self, length: Duration) {
+        let until = self.now + length;
+        while let Some(next) = self.next_event().filter(|at| *at <= until) {
+            self.now = self.now.max(next);
+            self.step();
+        }
+        self.now = until;
+    }
+
+    /// A host behind router `from` sends a packet to a host behind router `to`: over the engaged path if there is one,
+    /// else over the default path of the Internet. Returns whether a path was engaged.
+    pub fn host_sends(&mut self, from: usize, to: usize, payload: &[u8]) -> bool {
+        let packet = packet::udp(host(from), host(to), payload);
+        let target = std::net::IpAddr::V4(host(to));
+        let is_engaged =
+            self.engaged.get(&from).is_some_and(|all| all.iter().any(|p| p.contains(&target)));
+        if is_engaged {
+            self.send_engaged(from, &packet);
+        } else {
+            let cargo = Arrival { from, to, bytes: [&[DEFAULT_PATH_MARK], &packet[..]].concat() };
+            self.net.send(cargo, self.now);
+        }
+        is_engaged
+    }
+
+    fn send_engaged(&mut self, from: usize, packet: &[u8]) {
+        let mut buffer = vec![0; HEADROOM + packet.len() + TAILROOM];
+        let range = HEADROOM..HEADROOM + packet.len();
+        buffer[range.clone()].copy_from_slice(packet);
+        let mut frame = Frame::new(&mut buffer, range).expect("the buffer has the room");
+        let verdict = self.routers[from].handle_host_packet(&mut frame, self.now);
+        let bytes = frame.buffer().to_vec();
+        self.obey(from, verdict, &bytes);
+        self.drain(from);
+    }
+
+    fn start(&mut self) {
+        for router in 0..self.routers.len() {
+            let chain = self.bank.chain();
+            self.routers[router].handle_ledger(LedgerFact::Chain(chain), self.now);
+            let roster = self.roster.clone();
+            self.routers[router].handle_roster(&roster, self.now);
+            self.drain(router);
+        }
+    }
+
+    fn next_event(&self) -> Option<Instant> {
+        let timers = self.routers.iter().filter_map(Node::poll_timeout).min();
+        [timers, self.net.next(), Some(self.bank.next())].into_iter().flatten().min()
+    }
+
+    fn step(&mut self) {
+        while let Some(arrival) = self.net.arrive(self.now) {
+            self.deliver(arrival);
+        }
+        self.bank.tick(self.now);
+        self.spread_facts();
+        for router in 0..self.routers.len() {
+            if self.routers[router].poll_timeout().is_some_and(|at| at <= self.now) {
+                self.routers[router].handle_timeout(self.now);
+                self.drain(router);
+            }
+        }
+        self.spread_facts();
+    }
+
+    fn spread_facts(&mut self) {
+        for (router, fact) in self.bank.take_facts() {
+            self.routers[router].handle_ledger(fact, self.now);
+            self.drain(router);
+        }
+    }
+
+    fn deliver(&mut self, arrival: Arrival) {
+        let Arrival { from, to, mut bytes } = arrival;
+        if bytes.first() == Some(&DEFAULT_PATH_MARK) {
+            let packet = bytes.split_off(1);
+            self.delivered.push(Delivered { at: self.now, router: to, packet });
+            return;
+        }
+        let verdict = self.routers[to].handle_datagram(address(from), &mut bytes, 0, self.now);
+        self.obey(to, verdict, &bytes);
+        self.drain(to);
+    }
+
+    fn obey(&mut self, router: usize, verdict: Verdict, bytes: &[u8]) {
+        match verdict {
+            Verdict::Deliver { range, .. } => {
+                let packet = bytes[range].to_vec();
+                self.delivered.push(Delivered { at: self.now, router, packet });
+            }
+            Verdict::Forward(forward) => {
+                self.transmit(router, forward.to, bytes[forward.range].to_vec());
+            }
+            Verdict::Punt(_) | Verdict::Consumed | Verdict::Drop(_) => {}
+        }
+    }
+
+    fn drain(&mut self, router: usize) {
+        while let Some(transmit) = self.routers[router].poll_transmit(self.now) {
+            self.transmit(router, transmit.to, transmit.payload);
+        }
+        while let Some(event) = self.routers[router].poll_event() {
+            self.bank.handle(router, &event);
+            self.route(router, &event);
+            self.log.push(Logged { at: self.now, router, event });
+        }
+    }
+
+    /// What the kernel of the router's host does: routes into the TUN device.
+    fn route(&mut self, router: usize, event: &NodeEvent) {
+        match event {
+            NodeEvent::Engage { prefixes, .. } => {
+                self.engaged.entry(router).or_default().extend(prefixes);
+            }
+            NodeEvent::Release { prefixes, .. } => {
+                self.engaged.entry(router).or_default().retain(|p| !prefixes.contains(p));
+            }
+            _ => {}
+        }
+    }
+
+    fn transmit(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>) {
+        let Some(to) = (0..self.routers.len()).find(|i| address(*i) == to) else { return };
+        *self.sent.entry((from, to)).or_default() += 1;
+        self.net.send(Arrival { from, to, bytes }, self.now);
+    }
+}
+
+/// First octet of a packet that takes the Internet's default path: no version of IP and no type of ours.
+const DEFAULT_PATH_MARK: u8 = 0;
+
+/// Address of a router.
+fn address(router: usize) -> SocketAddr {
+    let last = u8::try_from(router + 1).unwrap_or(u8::MAX);
+    SocketAddr::from((Ipv4Addr::new(198, 18, 0, last), PORT))
+}
+
+/// A host behind a router.
+fn host(router: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, u8::try_from(router + 1).unwrap_or(u8::MAX), 0, 1)
+}
+
+fn member(
+    index: usize,
+    config: &WorldConfig,
+    account: &AccountSecret,
+    secret: &[u8; 32],
+) -> Member {
+    let node = NodeId::new(u32::try_from(index + 1).unwrap_or(u32::MAX)).expect("few routers");
+    let clock = WallClock::new(Timestamp::from_nanos(0));
+    let identity =
+        Identity { node, secret: Zeroizing::new(*secret), clock, last_stamp: Timestamp::default() };
+    let prefix = Ipv4Net::new(host(index), 16).expect("16 is a prefix length").trunc();
+    let has_site = config.sites.contains(&index);
+    Member {
+        node,
+        node_key: identity.public(),
+        account_key: account.public(),
+        endpoints: vec![address(index)],
+        prefixes: if has_site { vec![prefix.into()] } else { Vec::new() },
+        location: Location::default(),
+        asn: 64_512 + u32::from(u16::try_from(index).unwrap_or(0)),
+        class: Class::Public,
+        price: (!config.measure_only.contains(&index)).then_some(Price::REFERENCE.0),
+        egress: false,
+        name: format!("r{index}"),
+    }
+}
+
+fn node_config(
+    index: usize,
+    config: &WorldConfig,
+    account: &AccountSecret,
+    secret: &[u8; 32],
+) -> NodeConfig {
+    let offset = config.clock_offsets.get(index).copied().unwrap_or(0);
+    let epoch = u64::try_from(START_NS + offset).expect("clocks are set after 1970");
+    let start = Timestamp::from_nanos(epoch);
+    NodeConfig {
+        node: member(index, config, account, secret).node,
+        secret: Zeroizing::new(*secret),
+        account: account.clone(),
+        chain: None,
+        price: (!config.measure_only.contains(&index)).then_some(Price::REFERENCE),
+        lane_cap: config.lane_cap,
+        clock: WallClock::new(start),
+        clock_estimate: ErrorEstimate::new(false, Duration::from_secs(3_600)),
+        pulse_interval: config.pulse_interval,
+        liveness: LivenessConfig::default(),
+        policy: PolicyConfig::default(),
+        inner_mtu: 1_380,
+        boot: Boot { time: start, nonce: u64::try_from(index).unwrap_or(0) },
+    }
+}
+
+fn draw(rng: &mut ChaCha20Rng) -> [u8; 32] {
+    let mut octets = [0; 32];
+    rng.fill_bytes(&mut octets);
+    octets
+}

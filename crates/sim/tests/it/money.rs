@@ -1,0 +1,80 @@
+//! Money: who earned what, and that nothing was made or lost.
+
+use srwan_sim::net::Link;
+use srwan_sim::world::{World, WorldConfig};
+use std::time::Duration;
+
+/// Two sites 200 ms apart with a relay half-way that makes it 60 ms, after the path over it was engaged.
+fn engaged(seed: u64) -> World {
+    let mut world = World::new(&WorldConfig::new(3), seed);
+    world.link(0, 1, Link::with_owd_ms(30));
+    world.link(1, 2, Link::with_owd_ms(30));
+    world.link(0, 2, Link::with_owd_ms(200));
+    world.run(Duration::from_secs(25));
+    assert!(world.host_sends(0, 2, b"first"), "the faster path is engaged");
+    world
+}
+
+/// Sends `packets` of 1000 octets of payload, one each `every`.
+fn send(world: &mut World, packets: u32, every: Duration) {
+    for _ in 0..packets {
+        world.host_sends(0, 2, &[7; 1_000]);
+        world.run(every);
+    }
+}
+
+#[test]
+fn relay_and_endpoint_earn_what_the_payer_signed_and_the_endpoint_delivered() {
+    let mut world = engaged(1);
+    let before: Vec<_> = (0..3).map(|r| world.bank.balance(&world.account(r))).collect();
+    send(&mut world, 20_000, Duration::from_micros(200));
+    world.run(Duration::from_secs(2));
+    let now = world.now();
+    world.router(0).drain(now);
+    world.run(Duration::from_secs(20));
+    let octets: u64 =
+        world.delivered.iter().filter(|d| d.router == 2).map(|d| wide(d.packet.len())).sum();
+    let after: Vec<_> = (0..3).map(|r| world.bank.balance(&world.account(r))).collect();
+    let share = octets * 10 * 9 / 10 / 2;
+    for payee in [1, 2] {
+        let earned = after[payee] - before[payee];
+        assert!(
+            earned <= share && earned + share / 100 >= share,
+            "{payee} earned {earned} of {share}"
+        );
+    }
+    assert_eq!(world.view(2).served.iter().map(|l| l.settled.0).max(), Some(octets));
+    assert!(world.bank.is_conserved());
+    assert_eq!(world.bank.refused, 0);
+}
+
+#[test]
+fn a_halted_ledger_stops_no_paid_traffic_within_the_cap() {
+    let mut world = engaged(2);
+    world.bank.halted = true;
+    send(&mut world, 5_000, Duration::from_micros(400));
+    world.run(Duration::from_secs(1));
+    let arrived = world.delivered.iter().filter(|d| d.router == 2).count();
+    assert_eq!(arrived, 5_001);
+    world.bank.halted = false;
+    let now = world.now();
+    world.router(0).drain(now);
+    world.run(Duration::from_secs(20));
+    assert!(world.bank.settled > 0 && world.bank.is_conserved());
+}
+
+#[test]
+fn a_router_with_price_infinity_measures_and_never_carries() {
+    let config = WorldConfig { measure_only: vec![1], ..WorldConfig::new(3) };
+    let mut world = World::new(&config, 3);
+    world.link(0, 1, Link::with_owd_ms(30));
+    world.link(1, 2, Link::with_owd_ms(30));
+    world.link(0, 2, Link::with_owd_ms(200));
+    world.run(Duration::from_secs(25));
+    assert!(world.view(0).matrix.is_full());
+    assert!(!world.host_sends(0, 2, b"direct"));
+}
+
+fn wide(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}
