@@ -60,9 +60,7 @@ impl Dataplane {
         out.resize(out.len() + AEAD_TAG_LEN, 0);
         self.seal(&sealing, out).map_err(|_| OamError::Exhausted(to))?;
         self.count_out(sealing.first.peer, out.len(), now);
-        if let Some(peer) = self.peers.slot(to).and_then(|slot| self.peers.get_mut(slot)) {
-            peer.sent = now;
-        }
+        self.note_sealed(to, sealing.first.peer, payload, now);
         Ok(sealing.first.to)
     }
 
@@ -96,6 +94,18 @@ impl Dataplane {
         Ok(())
     }
 
+    /// Notes when something went to the receiver; a keepalive is not answered.
+    fn note_sealed(&mut self, to: NodeId, first: PeerSlot, payload: &[u8], now: Instant) {
+        let Some(slot) = self.peers.slot(to) else { return };
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.sent = now;
+        }
+        if !payload.is_empty() {
+            self.note_spoken(slot, now);
+            self.note_spoken(first, now);
+        }
+    }
+
     fn control_sealing(
         &self,
         to: NodeId,
@@ -105,7 +115,8 @@ impl Dataplane {
         let segments = SegmentList::new(via, to)?;
         let first = via.first().copied().unwrap_or(to);
         let slot = self.peers.slot(first).ok_or(OamError::NoAdjacency(first))?;
-        let first = self.adjacency(slot, now).map_err(|_: DropReason| OamError::NoAdjacency(first))?;
+        let first =
+            self.adjacency(slot, now).map_err(|_: DropReason| OamError::NoAdjacency(first))?;
         Ok(Sealing {
             oam: true,
             first,

@@ -232,7 +232,11 @@ impl Dataplane {
     ///
     /// # Errors
     /// [`PolicyError`]; then nothing changed.
-    pub fn install_policy(&mut self, prefix: IpNet, entry: &PolicyEntry) -> Result<(), PolicyError> {
+    pub fn install_policy(
+        &mut self,
+        prefix: IpNet,
+        entry: &PolicyEntry,
+    ) -> Result<(), PolicyError> {
         let steering = Steering::new(entry, self.me.node)?;
         self.policies.insert(prefix, steering)
     }
@@ -298,6 +302,13 @@ impl Dataplane {
     #[must_use]
     pub fn address(&self, node: NodeId) -> Option<SocketAddr> {
         self.peers.slot(node).and_then(|slot| self.peers.get(slot)).and_then(|peer| peer.address)
+    }
+
+    /// The relays over which the session with `node` was made; empty = directly, `None` = there is no session.
+    #[must_use]
+    pub fn relays(&self, node: NodeId) -> Option<&[NodeId]> {
+        let index = self.peers.get(self.peers.slot(node)?)?.current?;
+        self.sessions.get(index).map(|session| session.relays.as_slice())
     }
 
     /// The next datagram to send.

@@ -45,8 +45,11 @@ impl Dataplane {
         };
         self.note_arrival(arrival, packet.len());
         self.confirm(opened.origin, opened.session);
-        if let Some(origin) = self.peers.get_mut(opened.origin) {
-            origin.received = arrival.now;
+        if opened.range.is_empty() {
+            self.peers.get_mut(opened.origin).map(|origin| origin.received = arrival.now);
+        } else {
+            self.note_heard(opened.origin, arrival.now);
+            self.note_heard(arrival.previous, arrival.now);
         }
         self.roam(arrival, &opened, kind);
         Ok(verdict)
@@ -84,8 +87,7 @@ impl Dataplane {
         let opened = session.open.open(nonce, &aad[..aad_len], &mut packet[start..]);
         opened.map_err(|_| DropReason::Unauthenticated)?;
         let session = self.sessions.get_mut(index).ok_or(DropReason::UnknownSession)?;
-        let is_newest =
-            session.accept_counter(path, counter).map_err(|_| DropReason::Replayed)?;
+        let is_newest = session.accept_counter(path, counter).map_err(|_| DropReason::Replayed)?;
         let origin_node = self.peers.get(origin).ok_or(DropReason::UnknownSession)?.node;
         let range = start..start + len;
         Ok(Opened { origin, origin_node, session: index, is_relayed, is_newest, lane, range })

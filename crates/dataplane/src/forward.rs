@@ -58,7 +58,8 @@ impl Dataplane {
         now: Instant,
     ) -> Result<Verdict, DropReason> {
         let header = HeaderView::parse(packet).map_err(reason_of)?;
-        let (link, session) = self.sessions.by_link(header.link()).ok_or(DropReason::UnknownLink)?;
+        let (link, session) =
+            self.sessions.by_link(header.link()).ok_or(DropReason::UnknownLink)?;
         if !session.is_live(now) {
             return Err(DropReason::Expired);
         }
@@ -93,7 +94,9 @@ impl Dataplane {
         let (left, header_len) = (header.segments_left() - 1, header.header_len());
         self.retag(&next, packet, left, header_len)?;
         self.note_arrival(arrival, packet.len());
+        self.note_heard(arrival.previous, arrival.now);
         self.count_out(next.peer, packet.len(), arrival.now);
+        self.note_spoken(next.peer, arrival.now);
         let range = 0..packet.len();
         Ok(Verdict::Forward(Forward { to: next.to, range, tos: arrival.tos, flow }))
     }
@@ -153,6 +156,13 @@ impl Dataplane {
         }
         self.confirm(arrival.previous, arrival.link);
     }
+
+    /// Notes that something to be answered came from `slot`, as previous hop or as headend.
+    pub(crate) fn note_heard(&mut self, slot: PeerSlot, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(slot) {
+            (peer.received, peer.heard) = (now, now);
+        }
+    }
 }
 
 /// Octets of the inner packet of a data packet: what is billed.
@@ -180,11 +190,7 @@ fn next_hop(header: &HeaderView<'_>, me: NodeId, previous: NodeId) -> Result<Nod
 }
 
 /// The endpoint's checks of the list: it must be the endpoint, and the packet must have come from the node before it.
-fn check_endpoint(
-    header: &HeaderView<'_>,
-    me: NodeId,
-    previous: NodeId,
-) -> Result<(), DropReason> {
+fn check_endpoint(header: &HeaderView<'_>, me: NodeId, previous: NodeId) -> Result<(), DropReason> {
     let mine = Sid::new(me, EndpointBehavior::EndDt46);
     if header.listed() == 0 { Ok(()) } else { check_visited(header, 0, mine, previous) }
 }
@@ -223,5 +229,103 @@ fn reason_of(error: HeaderError) -> DropReason {
         HeaderError::SegmentList | HeaderError::SegmentsLeft | HeaderError::Padding => {
             DropReason::Header
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use srwan_wire::id::{LinkIndex, PathId};
+    use srwan_wire::segment::Header;
+    use srwan_wire::sid::SegmentList;
+
+    fn node(raw: u32) -> NodeId {
+        NodeId::new(raw).unwrap()
+    }
+
+    /// A packet that lists these SIDs, endpoint first, with `left` of them to visit.
+    fn packet(sids: &[Sid], left: u8) -> Vec<u8> {
+        let relays: Vec<_> = (100..).take(sids.len()).map(node).collect();
+        let header = Header {
+            oam: false,
+            link: LinkIndex(1),
+            session: SessionIndex(2),
+            path: PathId(0),
+            counter: 0,
+            lane: LaneLabel(7),
+            segments: SegmentList::new(&relays, node(99)).unwrap(),
+        };
+        let mut bytes = vec![0; header.len() + LINK_TAG_LEN + 40];
+        header.write(&mut bytes);
+        bytes[1] = bytes[1] & 0xf0 | left;
+        for (slot, sid) in bytes[20..].chunks_exact_mut(4).zip(sids) {
+            slot.copy_from_slice(&sid.bits().to_be_bytes());
+        }
+        bytes
+    }
+
+    fn dt46(raw: u32) -> Sid {
+        Sid::new(node(raw), EndpointBehavior::EndDt46)
+    }
+
+    fn end(raw: u32) -> Sid {
+        Sid::new(node(raw), EndpointBehavior::End)
+    }
+
+    /// What router 2 does with a packet from router 1.
+    fn check(sids: &[Sid], left: u8, expected: Result<u32, DropReason>) {
+        let bytes = packet(sids, left);
+        let header = HeaderView::parse(&bytes).unwrap();
+        let judged = next_hop(&header, node(2), node(1));
+        assert_eq!(judged, expected.map(node), "{sids:?}, {left} left");
+    }
+
+    #[test]
+    fn a_relay_sends_on_only_what_is_its_turn() {
+        check(&[dt46(9)], 1, Ok(9));
+        check(&[dt46(9), end(3)], 2, Ok(3));
+        check(&[dt46(9), end(2)], 1, Ok(9));
+        check(&[dt46(9), end(4), end(3)], 3, Ok(3));
+        check(&[dt46(9), end(3), end(2)], 2, Ok(3));
+        check(&[dt46(9), end(2), end(1)], 1, Ok(9));
+        check(&[dt46(9), end(3)], 1, Err(DropReason::NoSuchSid));
+        check(&[dt46(9), dt46(2)], 1, Err(DropReason::NoSuchSid));
+    }
+
+    #[test]
+    fn a_path_that_leads_back_or_twice_to_a_node_is_a_loop() {
+        check(&[dt46(1)], 1, Err(DropReason::Loop));
+        check(&[dt46(2)], 1, Err(DropReason::Loop));
+        check(&[dt46(9), end(2)], 2, Err(DropReason::Loop));
+        check(&[dt46(9), end(1)], 2, Err(DropReason::Loop));
+        check(&[dt46(2), end(2)], 1, Err(DropReason::Loop));
+        check(&[dt46(9), end(9)], 2, Err(DropReason::Loop));
+        check(&[dt46(9), end(3), end(3)], 3, Err(DropReason::Loop));
+        check(&[dt46(9), end(2), end(9)], 1, Err(DropReason::Loop));
+        check(&[dt46(9), end(2), end(3)], 1, Err(DropReason::Loop));
+    }
+
+    #[test]
+    fn a_sid_has_a_node_and_the_function_of_its_place() {
+        let (no_node, no_function) = (Sid::from_bits(0x002), Sid::from_bits(9 << 12 | 0x7ff));
+        check(&[no_node], 1, Err(DropReason::NoSuchSid));
+        check(&[no_function], 1, Err(DropReason::NoSuchSid));
+        check(&[end(9)], 1, Err(DropReason::NoSuchSid));
+        check(&[dt46(9), dt46(3)], 2, Err(DropReason::NoSuchSid));
+    }
+
+    #[test]
+    fn an_endpoint_takes_only_what_ends_there_and_came_by_the_last_relay() {
+        let check = |sids: &[Sid], expected| {
+            let bytes = packet(sids, 0);
+            let header = HeaderView::parse(&bytes).unwrap();
+            assert_eq!(check_endpoint(&header, node(2), node(1)), expected, "{sids:?}");
+        };
+        check(&[dt46(2)], Ok(()));
+        check(&[dt46(2), end(1)], Ok(()));
+        check(&[dt46(2), end(1), end(3)], Ok(()));
+        check(&[dt46(9)], Err(DropReason::NoSuchSid));
+        check(&[end(2)], Err(DropReason::NoSuchSid));
+        check(&[dt46(2), end(3)], Err(DropReason::Loop));
     }
 }

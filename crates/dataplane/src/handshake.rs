@@ -349,8 +349,7 @@ fn sign(peer: &Peer, frame: &mut [u8], now: Instant) -> [u8; MAC_LEN] {
         mac1 = peer.macs.mac1(covered);
         mac1
     };
-    let second =
-        |covered: &[u8]| cookie.map_or([0; MAC_LEN], |(cookie, _)| mac2(&cookie, covered));
+    let second = |covered: &[u8]| cookie.map_or([0; MAC_LEN], |(cookie, _)| mac2(&cookie, covered));
     write_macs(frame, first, second);
     mac1
 }
@@ -359,9 +358,12 @@ fn sign(peer: &Peer, frame: &mut [u8], now: Instant) -> [u8; MAC_LEN] {
 fn is_path_of(message: &RelayedHandshake, header: &HeaderView<'_>, previous: NodeId) -> bool {
     let relays = message.relays.as_slice();
     let is_last = relays.last() == Some(&previous);
-    let is_listed = relays.iter().skip(1).rev().enumerate().all(|(index, relay)| {
-        header.sid(index + 1).and_then(Sid::node) == Some(*relay)
-    });
+    let is_listed = relays
+        .iter()
+        .skip(1)
+        .rev()
+        .enumerate()
+        .all(|(index, relay)| header.sid(index + 1).and_then(Sid::node) == Some(*relay));
     let is_loop = relays.contains(&message.origin);
     relays.len() == header.listed() && is_last && is_listed && !is_loop
 }

@@ -43,6 +43,7 @@ impl Dataplane {
         let (range, packet) = frame.wrap(sealing.header_len());
         self.seal(&sealing, packet).map_err(|_| DropReason::Expired)?;
         self.count_out(sealing.first.peer, range.len(), now);
+        self.note_spoken(sealing.first.peer, now);
         self.count_sealed(&steering, len, now);
         Ok(Verdict::Forward(Forward { to: sealing.first.to, range, tos: inner.tos, flow }))
     }
@@ -66,6 +67,7 @@ impl Dataplane {
         if let Some(peer) = endpoint {
             peer.meter.sealed.add(len);
             peer.sent = now;
+            peer.spoken = now;
         }
     }
 

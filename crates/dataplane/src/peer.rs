@@ -134,8 +134,14 @@ pub(crate) struct Peer {
     pub(crate) stamp: Timestamp,
     /// The cookie it gave, and when.
     pub(crate) cookie: Option<(Cookie, Instant)>,
+    /// When anything went to it last.
     pub(crate) sent: Instant,
+    /// When anything but a keepalive went to it last: it owes an answer.
+    pub(crate) spoken: Instant,
+    /// When anything authentic came from it last.
     pub(crate) received: Instant,
+    /// When anything but a keepalive came from it last: we owe an answer.
+    pub(crate) heard: Instant,
     pub(crate) is_up: bool,
     /// Whether it ever had a session, so that its addresses are known not to be a victim's.
     pub(crate) is_proven: bool,
@@ -163,7 +169,9 @@ impl Peer {
             stamp: Timestamp::default(),
             cookie: None,
             sent: now,
+            spoken: now,
             received: now,
+            heard: now,
             is_up: false,
             is_proven: false,
             meter: PeerMeter::default(),

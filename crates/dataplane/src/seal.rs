@@ -94,6 +94,13 @@ impl Dataplane {
             peer.sent = now;
         }
     }
+
+    /// Notes that something that is answered sooner or later goes to `slot`, as next hop or as endpoint.
+    pub(crate) fn note_spoken(&mut self, slot: PeerSlot, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.spoken = now;
+        }
+    }
 }
 
 fn aad_of(packet: &[u8]) -> ([u8; AAD_LEN_MAX], usize) {

@@ -144,7 +144,7 @@ impl Dataplane {
             Role::Responder => REKEY_AFTER + RESPONDER_DELAY,
         };
         let scheduled = if session.is_worn() { now } else { session.created + age };
-        let is_waiting = peer.sent > peer.received;
+        let is_waiting = peer.spoken > peer.received;
         let silent = is_waiting.then(|| peer.received.max(session.created) + SILENCE);
         Some(scheduled.min(silent.unwrap_or(scheduled)).max(peer.connect_at))
     }
@@ -154,7 +154,7 @@ impl Dataplane {
         let Some((peer, _, _)) = self.current(slot, now) else { return };
         let quiet = now.since(peer.sent);
         let is_nat_due = peer.config.keepalive && quiet >= KEEPALIVE_INTERVAL;
-        let is_answer_due = peer.received > peer.sent && quiet >= PASSIVE_AFTER;
+        let is_answer_due = peer.heard > peer.sent && quiet >= PASSIVE_AFTER;
         if is_nat_due || is_answer_due {
             self.send_keepalive(slot, now);
         }

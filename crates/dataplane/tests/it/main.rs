@@ -1,0 +1,12 @@
+//! The data plane through its public API: routers in memory, every datagram in the test's hands.
+
+mod allocation;
+mod drops;
+mod handshake;
+mod host;
+mod inner;
+mod lanes;
+mod paths;
+mod rekey;
+mod tamper;
+mod world;
