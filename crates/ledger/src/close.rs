@@ -50,7 +50,7 @@ impl State {
                 self.pools.infra = sum(self.pools.infra, carry);
                 self.escrows.add(lane.payer, refund);
                 self.escrows.lane_removed(lane.payer);
-                Event::LaneRefunded { lane: id, payer: lane.payer, refund, carry }
+                Event::LaneRefunded { id, lane, refund, carry }
             }
         }
     }

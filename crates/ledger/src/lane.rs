@@ -122,6 +122,12 @@ impl Lane {
         self.open.payees.iter().any(|payee| payee.account == *account)
     }
 
+    /// The coins inside it: what is left of the cap and of the fee reserve.
+    #[must_use]
+    pub fn funds(&self) -> Amount {
+        self.held()
+    }
+
     fn due(&self) -> Height {
         match self.phase {
             LanePhase::Open => self.open.expiry,

@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::amount::Amount;
 use crate::hash::{StateRoot, TxHash};
-use crate::lane::LaneOpen;
+use crate::lane::{Lane, LaneOpen};
 use crate::rejection::Rejection;
 use crate::router::Registration;
 use crate::ticket::Settlement;
@@ -118,9 +118,9 @@ pub enum Event {
     /// A lane's claim window ended; what was left went back to the payer's escrow.
     LaneRefunded {
         /// Which.
-        lane: LaneId,
-        /// To whom.
-        payer: AccountKey,
+        id: LaneId,
+        /// As it last was.
+        lane: Lane,
         /// How much.
         refund: Amount,
         /// What rounding had left over, to the infrastructure account.

@@ -1,0 +1,60 @@
+//! The validator's signing key: 64 hexadecimal digits in a file that only its owner can read.
+
+use std::fs::{File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+
+use srwan_api::http::ApiError;
+use srwan_wire::id::AccountKey;
+use srwan_wire::sign::AccountSecret;
+
+use crate::fault::{self, code};
+
+/// Mode bits that give anyone but the owner access.
+const OTHERS: u32 = 0o077;
+
+/// Reads the key at `path`, and makes one if there is none.
+///
+/// **Errors:** the file is damaged, readable by others, or cannot be made. It is never replaced:
+/// another key would be another validator.
+pub fn load_or_create(path: &Path) -> Result<AccountSecret, ApiError> {
+    match std::fs::read_to_string(path) {
+        Ok(text) => read(path, &text),
+        Err(error) if error.kind() == ErrorKind::NotFound => create(path),
+        Err(error) => Err(fault::storage(path, &error)),
+    }
+}
+
+fn read(path: &Path, text: &str) -> Result<AccountSecret, ApiError> {
+    let metadata = std::fs::metadata(path).map_err(|error| fault::storage(path, &error))?;
+    if metadata.permissions().mode() & OTHERS != 0 {
+        return Err(fault::at(path, code::BAD_KEY, "others can read this key file")
+            .why("who reads it can vote in this validator's name")
+            .fix(format!("chmod 600 {}", path.display())));
+    }
+    // A seed has the form of any 32-byte key: 64 hexadecimal digits.
+    let seed = AccountKey::from_hex(text).ok_or_else(|| {
+        fault::at(path, code::BAD_KEY, "not a key file")
+            .why("a key file has 64 hexadecimal digits and a newline")
+            .fix("restore it from a backup; without it this validator is another one")
+    })?;
+    Ok(AccountSecret::from_seed(&seed.0))
+}
+
+fn create(path: &Path) -> Result<AccountSecret, ApiError> {
+    let mut seed = [0_u8; 32];
+    getrandom::fill(&mut seed).map_err(|error| {
+        fault::at(path, code::BAD_KEY, "cannot draw a key").why(error.to_string())
+    })?;
+    write(path, &seed).map_err(|error| fault::storage(path, &error))?;
+    Ok(AccountSecret::from_seed(&seed))
+}
+
+fn write(path: &Path, seed: &[u8; 32]) -> std::io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    writeln!(file, "{}", hex::encode(seed))?;
+    file.sync_all()?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
