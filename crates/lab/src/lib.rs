@@ -1,1 +1,31 @@
-//! (room being built)
+//! The lab: a whole SR-WAN on one machine, from real processes in network namespaces.
+//!
+//! `scenario` (what shall be), `plan` (addresses), `fabric` (the Internet between the sites), `netns` and
+//! `wiring` (machines and cables), and from there processes, a story and a verdict. The daemons under test
+//! are the program's own subcommands; nothing here is linked into them.
+
+pub mod capture;
+pub mod cli;
+pub mod fabric;
+mod fetch;
+mod forward;
+mod http;
+pub mod lab;
+pub mod netns;
+pub mod pcap;
+pub mod place;
+pub mod plan;
+pub mod privilege;
+pub mod problem;
+pub mod process;
+pub mod scenario;
+mod settings;
+pub mod story;
+mod verbs;
+mod web;
+mod wiring;
+
+/// The scenarios that come with the program, by name; the first is the default story.
+pub fn shipped() -> &'static [(&'static str, &'static str)] {
+    &[("small", include_str!("../scenarios/small.toml"))]
+}

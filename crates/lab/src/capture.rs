@@ -1,0 +1,124 @@
+//! Packets of one interface of one machine into a pcap file, by a packet socket in its namespace.
+//!
+//! The socket is cooked (`SOCK_DGRAM`): packets begin at the IP header on every kind of interface.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::net::if_::if_nametoindex;
+use nix::sys::socket::{
+    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt, socket,
+    sockopt,
+};
+use nix::sys::time::{TimeVal, TimeValLike};
+
+use crate::netns;
+use crate::pcap::{self, Frame};
+
+/// A capture that runs until it is stopped.
+pub struct Capture {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Result<Captured>>,
+}
+
+/// What a capture saw.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Captured {
+    pub packets: u64,
+    /// Packets that the kernel had no room for.
+    pub lost: u64,
+}
+
+impl Capture {
+    /// Begins to write the packets of an interface in a namespace.
+    pub fn start(namespace: &Path, interface: &str, file: &Path) -> Result<Self> {
+        let (socket, index) = netns::within(namespace, || open(interface))??;
+        let mut out = BufWriter::new(
+            File::create(file).with_context(|| format!("cannot write {}", file.display()))?,
+        );
+        pcap::write_header(&mut out)?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = Arc::clone(&stop);
+        let thread = thread::spawn(move || record(&socket, index, out, &stopped));
+        Ok(Self { stop, thread })
+    }
+
+    /// Ends it; the file is complete after this.
+    pub fn stop(self) -> Result<Captured> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().map_err(|_| anyhow::anyhow!("the capturing thread panicked"))?
+    }
+}
+
+fn open(interface: &str) -> Result<(OwnedFd, usize)> {
+    let index = if_nametoindex(interface).with_context(|| format!("no interface {interface}"))?;
+    let opened =
+        socket(AddressFamily::Packet, SockType::Datagram, SockFlag::empty(), SockProtocol::EthAll);
+    let opened = opened.context("cannot open a packet socket")?;
+    // More than the limit only with the right to; what the kernel still loses is counted.
+    let _limited = setsockopt(&opened, sockopt::RcvBufForce, &BUFFER_OCTETS)
+        .or_else(|_| setsockopt(&opened, sockopt::RcvBuf, &BUFFER_OCTETS));
+    setsockopt(&opened, sockopt::ReceiveTimeout, &TimeVal::milliseconds(WAIT_MS))?;
+    Ok((opened, usize::try_from(index)?))
+}
+
+fn record(
+    socket: &OwnedFd,
+    index: usize,
+    mut out: impl Write,
+    stop: &AtomicBool,
+) -> Result<Captured> {
+    let mut captured = Captured::default();
+    let mut buffer = vec![0; 65_536];
+    while !stop.load(Ordering::Relaxed) {
+        match recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut buffer) {
+            Ok((octets, from)) if from.is_some_and(|from| from.ifindex() == index) => {
+                let frame = Frame { time_ns: now_ns(), packet: buffer[..octets].to_vec() };
+                pcap::write_frame(&mut out, &frame)?;
+                captured.packets += 1;
+            }
+            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
+            Err(error) => return Err(error).context("the capture failed"),
+        }
+    }
+    out.flush()?;
+    captured.lost = lost(socket);
+    Ok(captured)
+}
+
+/// Packets that did not fit; the kernel keeps the number for each packet socket.
+fn lost(socket: &OwnedFd) -> u64 {
+    let mut statistics = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
+    let mut length = libc::socklen_t::try_from(size_of::<libc::tpacket_stats>()).unwrap_or(0);
+    let target = (&raw mut statistics).cast();
+    // SAFETY: the pointer is to a live struct of the type that PACKET_STATISTICS fills, `length` is its
+    // size, and the descriptor is open for the whole call. Neither std nor nix offers this option.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            target,
+            &raw mut length,
+        )
+    };
+    if result == 0 { u64::from(statistics.tp_drops) } else { 0 }
+}
+
+fn now_ns() -> u64 {
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Room for 50 ms at 1 Gbit/s with the kernel's overhead per packet.
+const BUFFER_OCTETS: usize = 16 * 1024 * 1024;
+/// How often a quiet capture looks whether it should stop.
+const WAIT_MS: i64 = 50;
