@@ -1,7 +1,7 @@
 //! A rate limit: so many a second, with a burst.
 //!
-//! The generic cell rate algorithm: one number per limit, namely when the next arrival would be due if all arrivals so
-//! far had been evenly spaced. **Source:** ITU-T I.371, annex A.
+//! The generic cell rate algorithm: one number per limit, namely when the next arrival would be due
+//! if all arrivals so far had been evenly spaced. **Source:** ITU-T I.371, annex A.
 
 use core::time::Duration;
 use srwan_wire::time::Instant;
@@ -15,7 +15,8 @@ pub struct TokenBucket {
 }
 
 impl TokenBucket {
-    /// A full bucket: `per_second` arrivals a second in the long run, `burst` at once (both at least one).
+    /// A full bucket: `per_second` arrivals a second in the long run, `burst` at once (both at
+    /// least one).
     #[must_use]
     pub fn new(per_second: u32, burst: u32) -> Self {
         let interval = Duration::from_secs(1) / per_second.max(1);

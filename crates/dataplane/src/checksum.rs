@@ -28,7 +28,8 @@ pub(crate) fn update(checksum: u16, old: u16, new: u16) -> u16 {
 
 /// Changes the 16-bit word at `at` to `new` and the checksum at `checksum_at` with it.
 ///
-/// The word need not be aligned to the checksummed data: an odd place swaps the octets of both words (RFC 1071 §2.B).
+/// The word need not be aligned to the checksummed data: an odd place swaps the octets of both
+/// words (RFC 1071 §2.B).
 pub(crate) fn rewrite(bytes: &mut [u8], checksum_at: usize, at: usize, new: u16) {
     let old = u16::from_be_bytes([bytes[at], bytes[at + 1]]);
     let checksum = u16::from_be_bytes([bytes[checksum_at], bytes[checksum_at + 1]]);

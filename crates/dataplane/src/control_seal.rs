@@ -33,7 +33,8 @@ pub enum OamError {
 }
 
 impl Dataplane {
-    /// Seals `payload` for `to` into `out` (which it empties first) and says where to send it: over the relays `via`.
+    /// Seals `payload` for `to` into `out` (which it empties first) and says where to send it: over
+    /// the relays `via`.
     ///
     /// Send it from the main socket: peers take a new port of this router from control messages.
     ///
@@ -64,7 +65,8 @@ impl Dataplane {
         Ok(sealing.first.to)
     }
 
-    /// Sends an empty control message to a peer the way its session came: it proves the session and keeps NAT open.
+    /// Sends an empty control message to a peer the way its session came: it proves the session and
+    /// keeps NAT open.
     pub(crate) fn send_keepalive(&mut self, slot: PeerSlot, now: Instant) {
         let Some((peer, _, session)) = self.current(slot, now) else { return };
         let (to, relays) = (peer.node, session.relays.clone());

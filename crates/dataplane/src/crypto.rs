@@ -1,7 +1,9 @@
-//! Keys of a session and what they do: AEAD between headend and endpoint, link tag between neighbours.
+//! Keys of a session and what they do: AEAD between headend and endpoint, link tag between
+//! neighbours.
 //!
-//! Both come from one handshake, one of each per direction. The AEAD's nonce is four zero octets and the header's path
-//! id and counter, which never repeat under one key; the AAD is the header as [`HeaderView::write_aad`] gives it.
+//! Both come from one handshake, one of each per direction. The AEAD's nonce is four zero octets
+//! and the header's path id and counter, which never repeat under one key; the AAD is the header as
+//! [`HeaderView::write_aad`] gives it.
 //!
 //! [`HeaderView::write_aad`]: srwan_wire::segment::HeaderView::write_aad
 

@@ -1,6 +1,7 @@
 //! The machine itself: its parts, its commands, its queues.
 //!
-//! What happens to packets is in `headend`, `forward` and `endpoint`; how sessions come and go in `handshake` and `timer`.
+//! What happens to packets is in `headend`, `forward` and `endpoint`; how sessions come and go in
+//! `handshake` and `timer`.
 
 use crate::bucket::TokenBucket;
 use crate::crypto::Secret;
@@ -24,17 +25,20 @@ use srwan_wire::time::{Instant, Timestamp, WallClock};
 use std::collections::VecDeque;
 use x25519_dalek::{PublicKey, StaticSecret};
 
-/// Datagrams that wait for `poll_transmit`. The shell drains after every call, so a few per peer are plenty; what does
-/// not fit is lost like any datagram and sent again by its timer.
+/// Datagrams that wait for `poll_transmit`. The shell drains after every call, so a few per peer
+/// are plenty; what does not fit is lost like any datagram and sent again by its timer.
 const TRANSMITS_MAX: usize = 4_096;
 
-/// Events that wait for `poll_event`: more than one for each peer of the largest router foreseen (10,000).
+/// Events that wait for `poll_event`: more than one for each peer of the largest router foreseen
+/// (10,000).
 const EVENTS_MAX: usize = 16_384;
 
-/// A peer that is to be called by the other side is called by this side after all when that long passed.
+/// A peer that is to be called by the other side is called by this side after all when that long
+/// passed.
 pub(crate) const HIGHER_ID_DELAY: Duration = Duration::from_secs(2);
 
-/// "Too big" messages to the host a second: enough for each flow that starts, too few to be a load (RFC 4443 §2.4 (f)).
+/// "Too big" messages to the host a second: enough for each flow that starts, too few to be a load
+/// (RFC 4443 §2.4 (f)).
 const TOO_BIG_PER_SECOND: u32 = 100;
 
 /// Who this router is.
@@ -46,8 +50,8 @@ pub struct Identity {
     pub secret: Secret,
     /// Its monotonic clock's relation to the wall clock: handshakes carry timestamps.
     pub clock: WallClock,
-    /// The last value of [`Dataplane::handshake_stamp`] before a restart, or zero. A wall clock that was set back while
-    /// the router was off then locks it out nowhere (I25).
+    /// The last value of [`Dataplane::handshake_stamp`] before a restart, or zero. A wall clock
+    /// that was set back while the router was off then locks it out nowhere (I25).
     pub last_stamp: Timestamp,
 }
 
@@ -92,8 +96,8 @@ pub struct Totals {
 
 /// The data plane of one router.
 ///
-/// Drain order after every `receive`, `connect` and `handle_timeout`: `poll_transmit` until `None`, `poll_timeout`,
-/// `poll_event` until `None`.
+/// Drain order after every `receive`, `connect` and `handle_timeout`: `poll_transmit` until `None`,
+/// `poll_timeout`, `poll_event` until `None`.
 ///
 /// The seed must never be used twice: session keys and indexes are drawn from it (I18).
 pub struct Dataplane {
@@ -149,13 +153,15 @@ impl Dataplane {
         self.me.node
     }
 
-    /// The timestamp of the newest handshake that this router started: keep it on disk for [`Identity::last_stamp`].
+    /// The timestamp of the newest handshake that this router started: keep it on disk for
+    /// [`Identity::last_stamp`].
     #[must_use]
     pub fn handshake_stamp(&self) -> Timestamp {
         self.stamp
     }
 
-    /// Adds a peer or changes what is known of it. Another key makes it another peer: its sessions end.
+    /// Adds a peer or changes what is known of it. Another key makes it another peer: its sessions
+    /// end.
     pub fn set_peer(&mut self, node: NodeId, config: PeerConfig, now: Instant) {
         if node == self.me.node {
             return;
@@ -186,8 +192,8 @@ impl Dataplane {
 
     /// Sees to it that there is a session with `node`, from here on and until it is removed.
     ///
-    /// The side with the lower number calls; the other one waits two seconds for the call and then calls itself. A
-    /// session that exists is kept; its next renewal goes the new way.
+    /// The side with the lower number calls; the other one waits two seconds for the call and then
+    /// calls itself. A session that exists is kept; its next renewal goes the new way.
     pub fn connect(&mut self, node: NodeId, reach: Reach, now: Instant) {
         let is_lower = self.me.node < node;
         let Some(slot) = self.peers.slot(node) else { return };
@@ -205,7 +211,8 @@ impl Dataplane {
         self.schedule(slot, now);
     }
 
-    /// Which inner source addresses `node` may use; for this router itself, which ones its own host and site may use.
+    /// Which inner source addresses `node` may use; for this router itself, which ones its own host
+    /// and site may use.
     ///
     /// # Errors
     /// [`TooManySources`]; then nothing changed.
@@ -223,7 +230,8 @@ impl Dataplane {
         Ok(())
     }
 
-    /// Largest inner packet that this router's host should be sent (its TUN's MTU): MSS of arriving SYNs is clamped to it.
+    /// Largest inner packet that this router's host should be sent (its TUN's MTU): MSS of arriving
+    /// SYNs is clamped to it.
     pub fn set_inner_mtu(&mut self, octets: u16) {
         self.inner_mtu = octets;
     }
@@ -246,7 +254,8 @@ impl Dataplane {
         self.policies.remove(prefix)
     }
 
-    /// Serves a lane. At the headend, too, a policy's lane must be installed, with this router as its previous hop.
+    /// Serves a lane. At the headend, too, a policy's lane must be installed, with this router as
+    /// its previous hop.
     ///
     /// # Errors
     /// [`LaneError`]; then nothing changed.
@@ -254,7 +263,8 @@ impl Dataplane {
         self.lanes.install(entry)
     }
 
-    /// Lets the lane carry up to `allowed` octets in all (never fewer than before); returns whether it is installed.
+    /// Lets the lane carry up to `allowed` octets in all (never fewer than before); returns whether
+    /// it is installed.
     pub fn raise_lane(&mut self, label: LaneLabel, allowed: Octets) -> bool {
         self.lanes.raise(label, allowed)
     }
@@ -304,7 +314,8 @@ impl Dataplane {
         self.peers.slot(node).and_then(|slot| self.peers.get(slot)).and_then(|peer| peer.address)
     }
 
-    /// The relays over which the session with `node` was made; empty = directly, `None` = there is no session.
+    /// The relays over which the session with `node` was made; empty = directly, `None` = there is
+    /// no session.
     #[must_use]
     pub fn relays(&self, node: NodeId) -> Option<&[NodeId]> {
         let index = self.peers.get(self.peers.slot(node)?)?.current?;

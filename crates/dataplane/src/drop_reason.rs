@@ -1,8 +1,10 @@
 //! Why a packet was not taken, and how often.
 //!
-//! A drop is not an error: it is a counter. Nothing else of the data plane moves when a packet is dropped (I17).
+//! A drop is not an error: it is a counter. Nothing else of the data plane moves when a packet is
+//! dropped (I17).
 
-/// Declares the reasons once: the enum, the counters, the list of all and the names come from the same lines.
+/// Declares the reasons once: the enum, the counters, the list of all and the names come from the
+/// same lines.
 macro_rules! reasons {
     ($($(#[$doc:meta])* $variant:ident => $name:ident,)*) => {
         /// Why a packet was not delivered, forwarded or taken in. Each variant is a counter.
@@ -73,7 +75,8 @@ reasons! {
     Unbilled => unbilled,
     /// More control messages than this router relays for one neighbour.
     RelayRate => relay_rate,
-    /// The session index names no live session, or one with another neighbour than the packet came from.
+    /// The session index names no live session, or one with another neighbour than the packet came
+    /// from.
     UnknownSession => unknown_session,
     /// The packet counter was taken before, or is too old to tell.
     Replayed => replayed,

@@ -1,7 +1,9 @@
-//! Receiving a segment-routed packet, and the relay (End of RFC 8986): check, bill, rewrite, send on.
+//! Receiving a segment-routed packet, and the relay (End of RFC 8986): check, bill, rewrite, send
+//! on.
 //!
-//! The checks stand in the order of docs/protocol.md, cheapest first, and nothing is counted before the last of them. A
-//! relay copies nothing, answers nothing, and sends only to a neighbour with whom it has a session (I21).
+//! The checks stand in the order of docs/protocol.md, cheapest first, and nothing is counted before
+//! the last of them. A relay copies nothing, answers nothing, and sends only to a neighbour with
+//! whom it has a session (I21).
 
 use crate::dataplane::Dataplane;
 use crate::drop_reason::DropReason;
@@ -29,6 +31,14 @@ pub(crate) struct Arrival {
     pub(crate) previous: PeerSlot,
     /// Who sent it.
     pub(crate) previous_node: NodeId,
+}
+
+/// Where a relay sends a packet on, and what it writes into it.
+struct NextHop {
+    adjacency: Adjacency,
+    segments_left: u8,
+    header_len: usize,
+    flow: u16,
 }
 
 impl Dataplane {
@@ -70,29 +80,49 @@ impl Dataplane {
         let node = self.peers.get(previous).ok_or(DropReason::UnknownLink)?.node;
         let arrival = Arrival { from, tos, now, link, previous, previous_node: node };
         if header.segments_left() > 0 {
-            return self.relay(&arrival, packet);
+            let hop = self.judge_relay(&arrival, &header)?;
+            return self.relay(&arrival, &hop, packet);
         }
         check_endpoint(&header, self.me.node, node)?;
-        let is_handshake = header.packet_type() == PacketType::Oam && header.session().0 == 0;
-        if is_handshake {
-            self.take_relayed_frame(&arrival, packet)
-        } else {
-            self.decapsulate(&arrival, packet)
+        if header.packet_type() == PacketType::Oam && header.session() == SessionIndex(0) {
+            return self.take_relayed_frame(&arrival, &header);
         }
+        let seal = self.judge_seal(&arrival, &header)?;
+        self.decapsulate(&arrival, &seal, packet)
     }
 
-    fn relay(&mut self, arrival: &Arrival, packet: &mut [u8]) -> Result<Verdict, DropReason> {
-        let header = HeaderView::parse(packet).map_err(reason_of)?;
-        let next_node = next_hop(&header, self.me.node, arrival.previous_node)?;
-        let next = self.peers.slot(next_node).ok_or(DropReason::NoAdjacency)?;
-        let next = self.adjacency(next, arrival.now)?;
+    /// The checks of a relay; the last of them bills the packet.
+    fn judge_relay(
+        &mut self,
+        arrival: &Arrival,
+        header: &HeaderView<'_>,
+    ) -> Result<NextHop, DropReason> {
+        let node = next_hop(header, self.me.node, arrival.previous_node)?;
+        let slot = self.peers.slot(node).ok_or(DropReason::NoAdjacency)?;
+        let adjacency = self.adjacency(slot, arrival.now)?;
         match header.packet_type() {
-            PacketType::Data => self.bill(arrival, &header, next_node)?,
+            PacketType::Data => self.bill(arrival, header, node)?,
             PacketType::Oam | PacketType::Handshake => self.spend_relay_budget(arrival)?,
         }
-        let flow = fold16(u64::from(arrival.from.port() ^ header.session().link().0));
-        let (left, header_len) = (header.segments_left() - 1, header.header_len());
-        self.retag(&next, packet, left, header_len)?;
+        Ok(NextHop {
+            adjacency,
+            segments_left: u8::try_from(header.segments_left() - 1).unwrap_or_default(),
+            header_len: header.header_len(),
+            flow: fold16(u64::from(arrival.from.port() ^ header.session().link().0)),
+        })
+    }
+
+    fn relay(
+        &mut self,
+        arrival: &Arrival,
+        hop: &NextHop,
+        packet: &mut [u8],
+    ) -> Result<Verdict, DropReason> {
+        let NextHop { adjacency: next, header_len, flow, .. } = *hop;
+        let link = self.sessions.get(next.session).ok_or(DropReason::NoAdjacency)?;
+        rewrite_for_next_hop(packet, hop.segments_left, link.remote.link());
+        let tag = link.tag.tag(&packet[..header_len]);
+        packet[header_len..header_len + LINK_TAG_LEN].copy_from_slice(&tag);
         self.note_arrival(arrival, packet.len());
         self.note_heard(arrival.previous, arrival.now);
         self.count_out(next.peer, packet.len(), arrival.now);
@@ -131,23 +161,8 @@ impl Dataplane {
         if has_budget { Ok(()) } else { Err(DropReason::RelayRate) }
     }
 
-    /// Rewrites the packet for the next hop.
-    fn retag(
-        &self,
-        next: &Adjacency,
-        packet: &mut [u8],
-        segments_left: usize,
-        header_len: usize,
-    ) -> Result<(), DropReason> {
-        let link = self.sessions.get(next.session).ok_or(DropReason::NoAdjacency)?;
-        let left = u8::try_from(segments_left).map_err(|_| DropReason::Header)?;
-        rewrite_for_next_hop(packet, left, link.remote.link());
-        let tag = link.tag.tag(&packet[..header_len]);
-        packet[header_len..header_len + LINK_TAG_LEN].copy_from_slice(&tag);
-        Ok(())
-    }
-
-    /// Counts an accepted datagram of the link and takes it as proof that its sender has the link's session.
+    /// Counts an accepted datagram of the link and takes it as proof that its sender has the link's
+    /// session.
     pub(crate) fn note_arrival(&mut self, arrival: &Arrival, len: usize) {
         self.totals.link_in.add(len);
         if let Some(peer) = self.peers.get_mut(arrival.previous) {
@@ -155,6 +170,13 @@ impl Dataplane {
             peer.received = arrival.now;
         }
         self.confirm(arrival.previous, arrival.link);
+    }
+
+    /// Notes that a keepalive came from `slot`.
+    pub(crate) fn note_received(&mut self, slot: PeerSlot, now: Instant) {
+        if let Some(peer) = self.peers.get_mut(slot) {
+            peer.received = now;
+        }
     }
 
     /// Notes that something to be answered came from `slot`, as previous hop or as headend.
@@ -172,8 +194,9 @@ pub(crate) fn inner_len(header: &HeaderView<'_>) -> Result<usize, DropReason> {
 
 /// The node to which a relay sends the packet on.
 ///
-/// The header lists at most three SIDs; they and this router must all be different nodes, this router must be the one
-/// whose turn it is, and the packet must have come from the node before it (I22).
+/// The header lists at most three SIDs; they and this router must all be different nodes, this
+/// router must be the one whose turn it is, and the packet must have come from the node before it
+/// (I22).
 fn next_hop(header: &HeaderView<'_>, me: NodeId, previous: NodeId) -> Result<NodeId, DropReason> {
     let (listed, left) = (header.listed(), header.segments_left());
     if left < listed {
@@ -189,13 +212,15 @@ fn next_hop(header: &HeaderView<'_>, me: NodeId, previous: NodeId) -> Result<Nod
     node_at(header, left - 1)
 }
 
-/// The endpoint's checks of the list: it must be the endpoint, and the packet must have come from the node before it.
+/// The endpoint's checks of the list: it must be the endpoint, and the packet must have come from
+/// the node before it.
 fn check_endpoint(header: &HeaderView<'_>, me: NodeId, previous: NodeId) -> Result<(), DropReason> {
     let mine = Sid::new(me, EndpointBehavior::EndDt46);
     if header.listed() == 0 { Ok(()) } else { check_visited(header, 0, mine, previous) }
 }
 
-/// Whether it is `mine` at `index` and the previous hop is the node listed before it (the first relay is not listed).
+/// Whether it is `mine` at `index` and the previous hop is the node listed before it (the first
+/// relay is not listed).
 fn check_visited(
     header: &HeaderView<'_>,
     index: usize,

@@ -19,7 +19,8 @@ pub struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    /// The packet at `range` of `buffer`; `None` if there is less than [`HEADROOM`] before or [`TAILROOM`] behind it.
+    /// The packet at `range` of `buffer`; `None` if there is less than [`HEADROOM`] before or
+    /// [`TAILROOM`] behind it.
     #[must_use]
     pub fn new(buffer: &'a mut [u8], range: Range<usize>) -> Option<Self> {
         let has_headroom = range.start >= HEADROOM && range.start <= range.end;
@@ -47,14 +48,16 @@ impl<'a> Frame<'a> {
         &mut self.buffer[range.clone()]
     }
 
-    /// The packet with `header_len` (at most [`HEADROOM`]) octets before and [`TAILROOM`] behind it, and where that is.
+    /// The packet with `header_len` (at most [`HEADROOM`]) octets before and [`TAILROOM`] behind
+    /// it, and where that is.
     pub(crate) fn wrap(&mut self, header_len: usize) -> (Range<usize>, &mut [u8]) {
         let range = self.range.start - header_len..self.range.end + TAILROOM;
         (range.clone(), &mut self.buffer[range])
     }
 
-    /// Keeps the start of the packet as the tail of a message of at most `len_max` octets with `header_len` octets of
-    /// headers before it, and says where that message is. `None` if the buffer cannot hold it.
+    /// Keeps the start of the packet as the tail of a message of at most `len_max` octets with
+    /// `header_len` octets of headers before it, and says where that message is. `None` if the
+    /// buffer cannot hold it.
     pub(crate) fn quote(&mut self, header_len: usize, len_max: usize) -> Option<Range<usize>> {
         let quoted = self.range.len().min(len_max.checked_sub(header_len)?);
         let source = self.range.start..self.range.start + quoted;

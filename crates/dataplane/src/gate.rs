@@ -1,4 +1,5 @@
-//! The gate before the handshake: no cryptography worth the name, and no answer, for a sender that proves nothing.
+//! The gate before the handshake: no cryptography worth the name, and no answer, for a sender that
+//! proves nothing.
 //!
 //! ```text
 //!  frame --> mac1 valid? --no--> drop, silently
@@ -11,9 +12,10 @@
 //!              |yes --> Noise
 //! ```
 //!
-//! mac1 proves that the sender knows this router's public key, mac2 that it receives what is sent to its address. Every
-//! answer is shorter than what it answers (I20). **Source:** WireGuard white paper, sections 5.3 and 5.4.7. Deviates:
-//! macs are keyed BLAKE3; the cookie is sealed with AES-256-GCM under a key derived from its nonce, not XChaCha20.
+//! mac1 proves that the sender knows this router's public key, mac2 that it receives what is sent
+//! to its address. Every answer is shorter than what it answers (I20). **Source:** WireGuard white
+//! paper, sections 5.3 and 5.4.7. Deviates: macs are keyed BLAKE3; the cookie is sealed with
+//! AES-256-GCM under a key derived from its nonce, not XChaCha20.
 
 use crate::bucket::TokenBucket;
 use crate::crypto::{AeadKey, Secret};
@@ -36,17 +38,19 @@ pub(crate) type Cookie = [u8; MAC_LEN];
 /// Source: WireGuard white paper, section 5.4.7.
 pub(crate) const COOKIE_LIFE: Duration = Duration::from_secs(120);
 
-/// Handshakes a second that a router answers in all. One costs about 0.3 ms of a core, so a flood with
-/// valid macs and cookies from everywhere takes an eighth of a core (I23).
+/// Handshakes a second that a router answers in all. One costs about 0.3 ms of a core, so a flood
+/// with valid macs and cookies from everywhere takes an eighth of a core (I23).
 pub const HANDSHAKES_PER_SECOND: u32 = 400;
 const HANDSHAKES_BURST: u32 = 200;
 
-/// How long a router stays under load after it was: a flood then gets one burst of answers a second, not every tenth.
+/// How long a router stays under load after it was: a flood then gets one burst of answers a
+/// second, not every tenth.
 ///
 /// Source: WireGuard's UnderLoadAfterTime.
 const LOAD_LASTS: Duration = Duration::from_secs(1);
 
-/// Handshakes a second from one /24 or /56 whose address is proven: more than its routers ever need.
+/// Handshakes a second from one /24 or /56 whose address is proven: more than its routers ever
+/// need.
 const PREFIX_PER_SECOND: u32 = 5;
 const PREFIX_BURST: u32 = 10;
 

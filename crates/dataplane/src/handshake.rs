@@ -7,11 +7,12 @@
 //!   current --- first packet (keepalive) ----->  current
 //! ```
 //!
-//! If both sides call at once, the one with the higher number gives its call up when it answers; should both answers be
-//! under way already, both sessions live and each side sends with its own, so nothing is lost either way.
+//! If both sides call at once, the one with the higher number gives its call up when it answers;
+//! should both answers be under way already, both sessions live and each side sends with its own,
+//! so nothing is lost either way.
 //!
-//! Between nodes without a direct path the frames travel inside unsealed OAM packets over relays; the response takes the
-//! initiation's list of relays backwards.
+//! Between nodes without a direct path the frames travel inside unsealed OAM packets over relays;
+//! the response takes the initiation's list of relays backwards.
 
 use crate::crypto::KeyPair;
 use crate::dataplane::{Dataplane, Event};
@@ -30,7 +31,7 @@ use srwan_wire::handshake::{
 use srwan_wire::id::{NodeId, SessionIndex};
 use srwan_wire::oam::RelayedHandshake;
 use srwan_wire::segment::HeaderView;
-use srwan_wire::sid::Sid;
+use srwan_wire::sid::{SegmentList, Sid};
 use srwan_wire::time::{Instant, Timestamp};
 
 /// How a frame came, and so how its answer goes.
@@ -124,16 +125,15 @@ impl Dataplane {
     pub(crate) fn take_relayed_frame(
         &mut self,
         arrival: &Arrival,
-        packet: &[u8],
+        header: &HeaderView<'_>,
     ) -> Result<Verdict, DropReason> {
-        let header = HeaderView::parse(packet).map_err(|_| DropReason::Header)?;
         let previous = self.peers.get_mut(arrival.previous).ok_or(DropReason::UnknownLink)?;
         if !previous.handshake_budget.take(arrival.now) {
             return Err(DropReason::HandshakeRate);
         }
         let message = RelayedHandshake::decode(header.payload());
         let message = message.map_err(|_| DropReason::HandshakeFormat)?;
-        if !is_path_of(&message, &header, arrival.previous_node) {
+        if !is_path_of(&message, header, self.me.node, arrival.previous_node) {
             return Err(DropReason::HandshakePath);
         }
         let back = message.relays.as_slice().iter().rev().copied().collect();
@@ -150,7 +150,7 @@ impl Dataplane {
             Ok(FrameView::CookieReply(_)) => return Err(DropReason::HandshakeUnexpected),
             Err(_) => return Err(DropReason::HandshakeFormat),
         };
-        self.note_arrival(arrival, packet.len());
+        self.note_arrival(arrival, header.payload_offset() + header.payload().len());
         Ok(verdict)
     }
 
@@ -229,6 +229,7 @@ impl Dataplane {
         peer.received = now;
         if let Via::Direct(from) = via {
             peer.address = Some(*from);
+            peer.is_proven = true;
         }
         self.sessions.establish(frame.receiver, Session::new(origin, &keys));
         self.make_current(slot, frame.receiver);
@@ -237,7 +238,8 @@ impl Dataplane {
         Ok(Verdict::Consumed)
     }
 
-    /// Takes the cookie that a responder under load gave instead of an answer, and tries again with it at once.
+    /// Takes the cookie that a responder under load gave instead of an answer, and tries again with
+    /// it at once.
     fn take_cookie(
         &mut self,
         frame: &CookieReply<'_>,
@@ -258,13 +260,15 @@ impl Dataplane {
         Ok(Verdict::Consumed)
     }
 
-    /// Makes a session that this side answered the next one, and gives up a call of its own if the caller's goes first.
+    /// Makes a session that this side answered the next one, and gives up a call of its own if the
+    /// caller's goes first.
     fn install_next(&mut self, index: SessionIndex, origin: Origin, keys: &KeyPair) {
-        let (slot, now) = (origin.peer, origin.created);
+        let (slot, now, is_direct) = (origin.peer, origin.created, origin.relays.is_empty());
         self.sessions.establish(index, Session::new(origin, keys));
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let replaced = peer.next.replace(index);
-        let given_up = (peer.node < self.me.node).then(|| peer.attempt.take()).flatten();
+        let is_settled = peer.node < self.me.node && peer.is_satisfied_by(is_direct);
+        let given_up = is_settled.then(|| peer.attempt.take()).flatten();
         if given_up.is_some() {
             peer.connect_at = now + crate::dataplane::HIGHER_ID_DELAY;
         }
@@ -272,15 +276,17 @@ impl Dataplane {
         [replaced, pending].into_iter().flatten().for_each(|old| self.sessions.release(old));
     }
 
-    /// A packet proved that the peer has the session `index`: if it is the next one, it is used from here on.
+    /// A packet proved that the peer has the session `index`: if it is the next one, it is used
+    /// from here on.
     pub(crate) fn confirm(&mut self, slot: PeerSlot, index: SessionIndex) {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         if peer.next != Some(index) {
             return;
         }
         peer.next = None;
-        let pending = peer.attempt.take().and_then(|attempt| attempt.index());
-        if let Some(pending) = pending {
+        let is_direct = self.sessions.get(index).is_some_and(|session| session.relays.is_empty());
+        let settled = if peer.is_satisfied_by(is_direct) { peer.attempt.take() } else { None };
+        if let Some(pending) = settled.and_then(|attempt| attempt.index()) {
             self.sessions.release(pending);
         }
         self.make_current(slot, index);
@@ -291,7 +297,6 @@ impl Dataplane {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let replaced = core::mem::replace(&mut peer.previous, peer.current);
         peer.current = Some(index);
-        peer.is_proven = true;
         let was_up = core::mem::replace(&mut peer.is_up, true);
         let event = if was_up { Event::Rekeyed(peer.node) } else { Event::PeerUp(peer.node) };
         if let Some(old) = replaced {
@@ -300,7 +305,8 @@ impl Dataplane {
         self.emit(event);
     }
 
-    /// Sends an initiation to a peer whose attempt is due; the one before it can no longer be answered.
+    /// Sends an initiation to a peer whose attempt is due; the one before it can no longer be
+    /// answered.
     pub(crate) fn send_initiation(&mut self, slot: PeerSlot, now: Instant) {
         let seed = self.random_seed();
         let random = self.rng.next_u32();
@@ -354,8 +360,14 @@ fn sign(peer: &Peer, frame: &mut [u8], now: Instant) -> [u8; MAC_LEN] {
     mac1
 }
 
-/// Whether the relays that a message names are those that its packet passed, the last one being `previous`.
-fn is_path_of(message: &RelayedHandshake, header: &HeaderView<'_>, previous: NodeId) -> bool {
+/// Whether the relays that a message names are a path to `me` and those that its packet passed,
+/// `previous` being the last.
+fn is_path_of(
+    message: &RelayedHandshake,
+    header: &HeaderView<'_>,
+    me: NodeId,
+    previous: NodeId,
+) -> bool {
     let relays = message.relays.as_slice();
     let is_last = relays.last() == Some(&previous);
     let is_listed = relays
@@ -364,6 +376,6 @@ fn is_path_of(message: &RelayedHandshake, header: &HeaderView<'_>, previous: Nod
         .rev()
         .enumerate()
         .all(|(index, relay)| header.sid(index + 1).and_then(Sid::node) == Some(*relay));
-    let is_loop = relays.contains(&message.origin);
-    relays.len() == header.listed() && is_last && is_listed && !is_loop
+    let is_path = SegmentList::new(relays, me).is_ok() && !relays.contains(&message.origin);
+    relays.len() == header.listed() && is_last && is_listed && is_path
 }

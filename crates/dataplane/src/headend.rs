@@ -1,8 +1,8 @@
 //! The headend: a packet of the host in, a sealed datagram out (H.Encaps of RFC 8986, reduced).
 //!
-//! The packet is wrapped where it lies, between the frame's head- and tailroom. Its inner source must belong to this
-//! router's own host or site, because that is what the endpoint will check. What does not fit the path is answered with
-//! "packet too big".
+//! The packet is wrapped where it lies, between the frame's head- and tailroom. Its inner source
+//! must belong to this router's own host or site, because that is what the endpoint will check.
+//! What does not fit the path is answered with "packet too big".
 
 use crate::dataplane::Dataplane;
 use crate::drop_reason::DropReason;
@@ -16,7 +16,8 @@ use srwan_wire::id::LaneLabel;
 use srwan_wire::time::Instant;
 
 impl Dataplane {
-    /// Judges a packet that the host sent. The verdict's range counts from the start of the frame's buffer.
+    /// Judges a packet that the host sent. The verdict's range counts from the start of the frame's
+    /// buffer.
     pub fn headend(&mut self, frame: &mut Frame<'_>, now: Instant) -> Verdict {
         let judged = self.encapsulate(frame, now);
         self.settle(judged)

@@ -1,7 +1,8 @@
 //! Reading inner packets: who to whom, which transport, where its header is.
 //!
-//! One checked view of IPv4 and IPv6 alike. Extension headers of IPv6 are walked as far as a bound; what lies behind it
-//! is simply "no transport header known", which costs entropy and MSS clamping, never the packet.
+//! One checked view of IPv4 and IPv6 alike. Extension headers of IPv6 are walked as far as a bound;
+//! what lies behind it is simply "no transport header known", which costs entropy and MSS clamping,
+//! never the packet.
 
 use core::hash::Hasher;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -54,7 +55,8 @@ impl Inner {
         }
     }
 
-    /// A number that is equal for the packets of a flow: for the choice of an outer source port (ECMP, RSS, GRO).
+    /// A number that is equal for the packets of a flow: for the choice of an outer source port
+    /// (ECMP, RSS, GRO).
     pub(crate) fn flow(&self, packet: &[u8], hasher: SipHasher13) -> u16 {
         let mut hasher = hasher;
         match (self.source, self.destination) {
@@ -210,7 +212,8 @@ mod tests {
             packet.extend(rest);
             if packet.len() >= 6 {
                 let len = u16::try_from(packet.len()).unwrap();
-                let (at, value) = if first == 0x60 { (4, len.saturating_sub(40)) } else { (2, len) };
+                let rest = len.saturating_sub(40);
+                let (at, value) = if first == 0x60 { (4, rest) } else { (2, len) };
                 packet[at..at + 2].copy_from_slice(&value.to_be_bytes());
             }
             if let Ok(inner) = Inner::parse(&packet) {

@@ -1,8 +1,10 @@
-//! Lanes: whose packets this router carries for money, from whom to whom, how much, and how much so far.
+//! Lanes: whose packets this router carries for money, from whom to whom, how much, and how much so
+//! far.
 //!
-//! A lane's label names it in packets. A packet of a lane is carried only if it came from the lane's previous hop, goes to
-//! its next hop, fits what receipts and credit allow, and its counter was not billed before. What is counted is the inner
-//! packet, so every hop of a path counts the same.
+//! A lane's label names it in packets. A packet of a lane is carried only if it came from the
+//! lane's previous hop, goes to its next hop, fits what receipts and credit allow, and its counter
+//! was not billed before. What is counted is the inner packet, so every hop of a path counts the
+//! same.
 
 use crate::drop_reason::DropReason;
 use crate::replay::ReplayWindow;
@@ -15,8 +17,9 @@ pub const LANES_MAX: usize = 4_096;
 
 /// Streams whose counters a lane remembers.
 ///
-/// A link key lives 180 s and the headend's session with the endpoint is replaced every 120 s, so a datagram that was
-/// caught on the link can belong to one of three sessions; one more for a restarted headend.
+/// A link key lives 180 s and the headend's session with the endpoint is replaced every 120 s, so a
+/// datagram that was caught on the link can belong to one of three sessions; one more for a
+/// restarted headend.
 const STREAMS_KEPT: usize = 4;
 
 /// A lane, as agreed at its set-up.
@@ -75,7 +78,8 @@ pub(crate) struct Lane {
 }
 
 impl LaneTable {
-    /// Installs a lane. Installing the same hops again keeps the count and the windows, and never lowers what is allowed.
+    /// Installs a lane. Installing the same hops again keeps the count and the windows, and never
+    /// lowers what is allowed.
     pub(crate) fn install(&mut self, entry: LaneEntry) -> Result<(), LaneError> {
         if entry.label == LaneLabel(0) {
             return Err(LaneError::LabelZero);

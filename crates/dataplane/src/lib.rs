@@ -1,8 +1,9 @@
 //! The data plane of one router: one packet in, one verdict out.
 //!
-//! A pure machine: no IO, no clock, no generator of its own. [`Dataplane`] is all of it. `receive` judges a datagram from
-//! the network, `headend` a packet from the host; both rewrite the caller's buffer in place and allocate nothing per
-//! packet. Handshakes, rekeying and keepalives happen in `handle_timeout` and leave by `poll_transmit`.
+//! A pure machine: no IO, no clock, no generator of its own. [`Dataplane`] is all of it. `receive`
+//! judges a datagram from the network, `headend` a packet from the host; both rewrite the caller's
+//! buffer in place and allocate nothing per packet. Handshakes, rekeying and keepalives happen in
+//! `handle_timeout` and leave by `poll_transmit`.
 //!
 //! It knows neither the matrix nor money: the node installs policies and lanes, and reads meters.
 #![forbid(unsafe_code)]

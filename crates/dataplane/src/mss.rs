@@ -1,7 +1,8 @@
 //! TCP's maximum segment size, clamped to what fits the path, in SYN packets of both directions.
 //!
-//! Without it a connection whose hosts ignore ICMP would stall on the first full segment. Hosts that follow RFC 8899 or
-//! RFC 1191 do not need it. **Source:** RFC 9293 section 3.7.1 (the option), RFC 6691 (what it counts).
+//! Without it a connection whose hosts ignore ICMP would stall on the first full segment. Hosts
+//! that follow RFC 8899 or RFC 1191 do not need it. **Source:** RFC 9293 section 3.7.1 (the
+//! option), RFC 6691 (what it counts).
 
 use crate::checksum;
 use crate::ip::{IPV4_HEADER_LEN, IPV6_HEADER_LEN, Inner, PROTOCOL_TCP, be16};

@@ -1,9 +1,11 @@
 //! The Noise handshake: IKpsk2 over X25519, ChaCha20-Poly1305 and BLAKE2s, one message each way.
 //!
-//! snow does the cryptography. Its random numbers come from a seed that the caller draws from the data plane's own
-//! generator, so that a run is repeatable from its seed. Macs, cookies and retries are elsewhere.
+//! snow does the cryptography. Its random numbers come from a seed that the caller draws from the
+//! data plane's own generator, so that a run is repeatable from its seed. Macs, cookies and retries
+//! are elsewhere.
 //!
-//! **Source:** Noise Protocol Framework rev. 34, patterns IK and psk2; WireGuard white paper, section 5.4.
+//! **Source:** Noise Protocol Framework rev. 34, patterns IK and psk2; WireGuard white paper,
+//! section 5.4.
 
 use crate::crypto::{KeyPair, Secret};
 use rand_chacha::ChaCha20Rng;
@@ -23,7 +25,8 @@ const PROLOGUE: &[u8] = b"srwan handshake v1";
 /// Where psk2 mixes the pre-shared key in: after the second message.
 const PSK_PLACE: u8 = 2;
 
-/// Octets of the timestamp in message 1: eight of nanoseconds (big-endian) and four zero, the size of a TAI64N.
+/// Octets of the timestamp in message 1: eight of nanoseconds (big-endian) and four zero, the size
+/// of a TAI64N.
 const STAMP_LEN: usize = 12;
 
 /// The other side is not who it should be, or the message was changed.
@@ -60,7 +63,8 @@ impl Initiator {
         if written == message.len() { Ok((Self(state), message)) } else { Err(Invalid) }
     }
 
-    /// Reads message 2. A message that is not the answer leaves the handshake waiting for the one that is.
+    /// Reads message 2. A message that is not the answer leaves the handshake waiting for the one
+    /// that is.
     pub(crate) fn finish(
         &mut self,
         message: &[u8; NOISE_RESPONSE_LEN],

@@ -1,14 +1,16 @@
-//! A peer: a node with whom this router may have sessions, where it is, and what went to and came from it.
+//! A peer: a node with whom this router may have sessions, where it is, and what went to and came
+//! from it.
 //!
 //! ```text
-//!                     handshake answered                first packet of it
-//!   (as initiator)  -----------------------> current <--------------------- next <--- answered (as responder)
-//!                                              |
-//!                                              v replaced
-//!                                           previous: still opens what was under way
+//!  as initiator:  response came ------------> current <--- first packet of it --- next
+//!                                                |                                 ^
+//!                                                v replaced                        |
+//!                                            previous                as responder: answered
+//!                                   (opens what was under way)
 //! ```
 //!
-//! What is sent uses `current`. A responder uses the session only when a packet proves that the initiator has it.
+//! What is sent uses `current`. A responder uses the session only when a packet proves that the
+//! initiator has it.
 
 use crate::bucket::TokenBucket;
 use crate::gate::{Cookie, PublicMacs};
@@ -24,16 +26,19 @@ use std::collections::BTreeMap;
 /// Addresses tried for one peer (T21: a roster cannot aim a group at more victims than that).
 pub const ENDPOINTS_MAX: usize = 4;
 
-/// Interval of keepalives that keep a NAT's mapping alive. Source: RFC 4787 REQ-5 and WireGuard's usual 25 s.
+/// Interval of keepalives that keep a NAT's mapping alive. Source: RFC 4787 REQ-5 and WireGuard's
+/// usual 25 s.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(25);
 
 /// Control messages a second that this router relays, unbilled, for one neighbour.
 ///
-/// A headend with 100 members at 10 Hz on an active and a standby path needs 2000 if all go by one relay.
+/// A headend with 100 members at 10 Hz on an active and a standby path needs 2000 if all go by one
+/// relay.
 pub const UNBILLED_RELAY_PER_SECOND: u32 = 2_000;
 const UNBILLED_RELAY_BURST: u32 = 1_000;
 
-/// Relayed handshakes a second that this router reads from one neighbour: each costs as much as a direct one.
+/// Relayed handshakes a second that this router reads from one neighbour: each costs as much as a
+/// direct one.
 const RELAYED_HANDSHAKES_PER_SECOND: u32 = 20;
 const RELAYED_HANDSHAKES_BURST: u32 = 100;
 
@@ -50,7 +55,8 @@ pub struct PeerConfig {
     pub endpoints: Vec<SocketAddr>,
     /// The group's pre-shared key.
     pub psk: [u8; 32],
-    /// Whether to send a keepalive every [`KEEPALIVE_INTERVAL`]: if this router or the peer is behind NAT.
+    /// Whether to send a keepalive every [`KEEPALIVE_INTERVAL`]: if this router or the peer is
+    /// behind NAT.
     pub keepalive: bool,
     /// Whether data of the unbilled class is relayed for it.
     pub relay_unbilled: bool,
@@ -143,7 +149,8 @@ pub(crate) struct Peer {
     /// When anything but a keepalive came from it last: we owe an answer.
     pub(crate) heard: Instant,
     pub(crate) is_up: bool,
-    /// Whether it ever had a session, so that its addresses are known not to be a victim's.
+    /// Whether it ever answered at an address, so that its addresses are known not to be a
+    /// victim's.
     pub(crate) is_proven: bool,
     pub(crate) meter: PeerMeter,
     pub(crate) relay_budget: TokenBucket,
@@ -188,6 +195,12 @@ impl Peer {
     pub(crate) fn candidates(&self) -> impl Iterator<Item = SocketAddr> + '_ {
         let listed = self.config.endpoints.iter().take(ENDPOINTS_MAX).copied();
         self.address.into_iter().chain(listed.filter(|other| Some(*other) != self.address))
+    }
+
+    /// Whether a session is what the node asked for: one over relays is not if the peer is to be
+    /// reached directly.
+    pub(crate) fn is_satisfied_by(&self, is_direct: bool) -> bool {
+        is_direct || self.reach != Some(Reach::Direct)
     }
 
     /// Every session index it holds, also that of a handshake under way.

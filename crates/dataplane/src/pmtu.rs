@@ -1,11 +1,12 @@
 //! "Packet too big": the ICMP message to the host whose packet does not fit the path.
 //!
-//! Built in the frame that held the packet, so nothing is allocated. It is sent in the name of the packet's destination:
-//! the router need not own an inner address, and the host's reverse-path filter sees the address it expects there.
+//! Built in the frame that held the packet, so nothing is allocated. It is sent in the name of the
+//! packet's destination: the router need not own an inner address, and the host's reverse-path
+//! filter sees the address it expects there.
 //!
-//! **Source:** RFC 1191 section 4 and RFC 792 (IPv4), RFC 4443 sections 2.4 and 3.2 (IPv6), RFC 8899 (why both matter).
-//! Deviates from RFC 791: a packet that may be fragmented is not fragmented here; the kernel does that before the TUN,
-//! whose MTU is the path's.
+//! **Source:** RFC 1191 section 4 and RFC 792 (IPv4), RFC 4443 sections 2.4 and 3.2 (IPv6), RFC
+//! 8899 (why both matter). Deviates from RFC 791: a packet that may be fragmented is not fragmented
+//! here; the kernel does that before the TUN, whose MTU is the path's.
 
 use crate::checksum::Sum;
 use crate::frame::Frame;
@@ -45,7 +46,8 @@ pub(crate) fn answer_too_big(
     }
 }
 
-/// Errors are not sent about errors, later fragments, or to what is not one host (RFC 1122 §3.2.2, RFC 4443 §2.4 (e)).
+/// Errors are not sent about errors, later fragments, or to what is not one host (RFC 1122 §3.2.2,
+/// RFC 4443 §2.4 (e)).
 fn may_answer(packet: &[u8], inner: &Inner) -> bool {
     let icmp_type = inner.transport.and_then(|at| packet.get(at)).copied();
     let is_about_error = match (inner.protocol, icmp_type) {

@@ -1,8 +1,8 @@
 //! The headend's table: which SR path the packets to a destination take.
 //!
-//! Longest prefix first. Per prefix length a sorted map, tried from the longest length in use to the shortest: a lookup
-//! costs one map search for each length that occurs, which is a handful. No entry means the default path, and that is
-//! not this table's business.
+//! Longest prefix first. Per prefix length a sorted map, tried from the longest length in use to
+//! the shortest: a lookup costs one map search for each length that occurs, which is a handful. No
+//! entry means the default path, and that is not this table's business.
 
 use core::net::IpAddr;
 use ipnet::IpNet;
@@ -15,7 +15,8 @@ use std::collections::BTreeMap;
 /// - **Units:** octets of the inner packet. 1380 + 84 (three relays) + 20 (IPv6) = 1484.
 pub const INNER_MTU_DEFAULT: u16 = 1_380;
 
-/// Prefixes with a policy. Each needs about 100 octets; a router steers destinations in use, not the whole Internet.
+/// Prefixes with a policy. Each needs about 100 octets; a router steers destinations in use, not
+/// the whole Internet.
 pub const POLICIES_MAX: usize = 65_536;
 
 /// How packets to a prefix travel.
@@ -102,7 +103,8 @@ pub(crate) struct PolicyTable {
     len: usize,
 }
 
-/// Prefix lengths in use, longest first, each with its prefixes (as the address's bits, left-aligned).
+/// Prefix lengths in use, longest first, each with its prefixes (as the address's bits,
+/// left-aligned).
 #[derive(Debug, Default)]
 struct Family(Vec<(u8, BTreeMap<u128, Steering>)>);
 
@@ -204,7 +206,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_longest_prefix_wins(
-            prefixes in proptest::collection::vec((0_u32..16, 24_u8..=32), 1..20), probe in 0_u32..16,
+            prefixes in proptest::collection::vec((0_u32..16, 24_u8..=32), 1..20),
+            probe in 0_u32..16,
         ) {
             let mut table = PolicyTable::default();
             let mut all = Vec::new();
@@ -218,7 +221,8 @@ mod tests {
             }
             let probe = IpAddr::V4((0x0a00_0000 | probe).into());
             let best = all.iter().filter(|(prefix, _)| prefix.contains(&probe));
-            let expected = best.max_by_key(|(prefix, _)| prefix.prefix_len()).map(|(_, node)| *node);
+            let longest = best.max_by_key(|(prefix, _)| prefix.prefix_len());
+            let expected = longest.map(|(_, node)| *node);
             prop_assert_eq!(table.lookup(probe).map(|found| found.endpoint), expected);
         }
     }

@@ -1,19 +1,21 @@
 //! The replay window: which packet counters were already taken.
 //!
-//! A ring of bits behind the highest counter seen. Moving forward clears whole words, so a window costs one compare, one
-//! word and one bit per packet. It judges and records in two steps, because a counter may only be recorded after its
-//! packet proved authentic.
+//! A ring of bits behind the highest counter seen. Moving forward clears whole words, so a window
+//! costs one compare, one word and one bit per packet. It judges and records in two steps, because
+//! a counter may only be recorded after its packet proved authentic.
 //!
 //! **Source:** RFC 6479 (IPsec anti-replay without bit shifting).
 
 /// How far behind the highest counter a packet may arrive.
 ///
-/// - **Units:** packets. At 1 Mpps it covers 8 ms of reordering; the same value is WireGuard's (promise I18).
+/// - **Units:** packets. At 1 Mpps it covers 8 ms of reordering; the same value is WireGuard's
+///   (promise I18).
 pub const REPLAY_WINDOW: u64 = 8_192;
 
 const WORD_BITS: u64 = 64;
 
-/// One word more than the window holds: the word of the highest counter is only partly in use (RFC 6479 section 2).
+/// One word more than the window holds: the word of the highest counter is only partly in use (RFC
+/// 6479 section 2).
 const WORDS: u64 = REPLAY_WINDOW / WORD_BITS + 1;
 
 const WORDS_LEN: usize = 129;
@@ -30,7 +32,8 @@ pub enum ReplayError {
     TooOld,
 }
 
-/// Counters taken so far: everything up to `next - 1 - REPLAY_WINDOW` counts as taken, `next` and later as free.
+/// Counters taken so far: everything up to `next - 1 - REPLAY_WINDOW` counts as taken, `next` and
+/// later as free.
 #[derive(Clone, Debug)]
 pub struct ReplayWindow {
     next: u64,

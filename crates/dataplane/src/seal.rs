@@ -1,6 +1,7 @@
 //! Sealing: what headend packets and control messages have in common.
 //!
-//! Header, then AEAD for the endpoint over the payload where it lies, then the link tag for the first hop.
+//! Header, then AEAD for the endpoint over the payload where it lies, then the link tag for the
+//! first hop.
 
 use crate::dataplane::Dataplane;
 use crate::drop_reason::DropReason;
@@ -61,8 +62,9 @@ impl Dataplane {
         Ok(Adjacency { peer: slot, session, to })
     }
 
-    /// Writes the header to the start of `packet` and seals what lies between it and the last [`AEAD_TAG_LEN`] octets,
-    /// which get the tag. Without a session with the endpoint the payload reaches to the end and stays as it is.
+    /// Writes the header to the start of `packet` and seals what lies between it and the last
+    /// [`AEAD_TAG_LEN`] octets, which get the tag. Without a session with the endpoint the payload
+    /// reaches to the end and stays as it is.
     pub(crate) fn seal(&mut self, sealing: &Sealing, packet: &mut [u8]) -> Result<(), Exhausted> {
         let mut header = sealing.header();
         let link = self.sessions.get(sealing.first.session).ok_or(Exhausted)?;
@@ -95,7 +97,8 @@ impl Dataplane {
         }
     }
 
-    /// Notes that something that is answered sooner or later goes to `slot`, as next hop or as endpoint.
+    /// Notes that something that is answered sooner or later goes to `slot`, as next hop or as
+    /// endpoint.
     pub(crate) fn note_spoken(&mut self, slot: PeerSlot, now: Instant) {
         if let Some(peer) = self.peers.get_mut(slot) {
             peer.spoken = now;

@@ -1,8 +1,9 @@
 //! One session: what a handshake yielded, seen from this side, and the table of all sessions.
 //!
-//! A session belongs to one peer. It carries the link to that peer (link tags) and the end-to-end seal with it; either
-//! may be used without the other. Its index names it at this router: the low 16 bits are its place in the table, so
-//! finding it costs one array access; the high bits are random, so that an index of an earlier session does not fit.
+//! A session belongs to one peer. It carries the link to that peer (link tags) and the end-to-end
+//! seal with it; either may be used without the other. Its index names it at this router: the low
+//! 16 bits are its place in the table, so finding it costs one array access; the high bits are
+//! random, so that an index of an earlier session does not fit.
 
 use crate::crypto::{AeadKey, KeyPair, LinkKey};
 use crate::peer::PeerSlot;
@@ -13,19 +14,22 @@ use srwan_wire::segment::COUNTER_MAX;
 use srwan_wire::time::Instant;
 use std::collections::VecDeque;
 
-/// Age at which the initiator replaces a session. Source: WireGuard's REKEY_AFTER_TIME; promise I24.
+/// Age at which the initiator replaces a session. Source: WireGuard's REKEY_AFTER_TIME; promise
+/// I24.
 pub const REKEY_AFTER: Duration = Duration::from_secs(120);
 
-/// Age at which a session is neither used nor accepted any more. Source: WireGuard's REJECT_AFTER_TIME; promise I24.
+/// Age at which a session is neither used nor accepted any more. Source: WireGuard's
+/// REJECT_AFTER_TIME; promise I24.
 pub const REJECT_AFTER: Duration = Duration::from_secs(180);
 
 /// Packets on one path after which the session is replaced.
 ///
-/// Deviates from promise I24 (2^60 packets): the counter on the wire has 56 bits, so the session is replaced at half of
-/// it and never wraps.
+/// Deviates from promise I24 (2^60 packets): the counter on the wire has 56 bits, so the session is
+/// replaced at half of it and never wraps.
 pub const REKEY_AFTER_PACKETS: u64 = COUNTER_MAX / 2;
 
-/// The path id of control messages. They travel over many relays with many delays, so they share no window with data.
+/// The path id of control messages. They travel over many relays with many delays, so they share no
+/// window with data.
 pub const OAM_PATH: PathId = PathId(0xff);
 
 /// Sessions at one router: the link index has 16 bits and zero names none.
@@ -155,7 +159,8 @@ enum Entry {
 /// All sessions of a router, and the handshakes that may become some.
 pub(crate) struct SessionTable {
     slots: Vec<Slot>,
-    /// Free places, longest free first, so that late packets of a dead session rarely meet another one.
+    /// Free places, longest free first, so that late packets of a dead session rarely meet another
+    /// one.
     free: VecDeque<u16>,
 }
 
@@ -237,5 +242,6 @@ impl SessionTable {
     }
 }
 
-/// Free places that are kept before one is used again: some seconds' worth of handshakes at a busy router.
+/// Free places that are kept before one is used again: some seconds' worth of handshakes at a busy
+/// router.
 const FREE_KEPT: usize = 64;

@@ -3,7 +3,8 @@
 use core::net::IpAddr;
 use ipnet::IpNet;
 
-/// Prefixes per peer; what a site announces is bounded by the roster, the rest is a default route for egress.
+/// Prefixes per peer; what a site announces is bounded by the roster, the rest is a default route
+/// for egress.
 pub const SOURCES_MAX: usize = 64;
 
 /// A list of more than [`SOURCES_MAX`] prefixes.

@@ -1,11 +1,11 @@
 //! Time: when a peer is called, called again, renewed, kept alive and given up.
 //!
-//! Each peer has one place in a queue. When it is due, everything about it is looked at once, and it gets its next place.
-//! Packets never touch the queue.
+//! Each peer has one place in a queue. When it is due, everything about it is looked at once, and
+//! it gets its next place. Packets never touch the queue.
 
 use crate::dataplane::{Dataplane, Event};
 use crate::handshake::Attempt;
-use crate::peer::{KEEPALIVE_INTERVAL, Peer, PeerSlot};
+use crate::peer::{KEEPALIVE_INTERVAL, Peer, PeerSlot, Reach};
 use crate::session::{REJECT_AFTER, REKEY_AFTER, Role};
 use core::time::Duration;
 use rand_chacha::rand_core::Rng;
@@ -13,7 +13,8 @@ use srwan_wire::id::SessionIndex;
 use srwan_wire::time::Instant;
 use std::collections::BTreeSet;
 
-/// Waits after the first and second try: a peer that starts at the same time, or a lost frame, costs little.
+/// Waits after the first and second try: a peer that starts at the same time, or a lost frame,
+/// costs little.
 const RETRY_FIRST: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(2)];
 
 /// Wait between tries. Source: WireGuard's REKEY_TIMEOUT; threat T21.
@@ -25,18 +26,22 @@ const RETRY_FOR: Duration = Duration::from_secs(90);
 /// Longest wait towards an address that never answered: it may be a victim's (threat T21).
 const BACKOFF_MAX: Duration = Duration::from_secs(3_600);
 
-/// Longest wait towards a peer that did answer once: a healed partition must merge within 3 pulses (I32).
+/// Longest wait towards a peer that did answer at its address once, or over relays (no address is
+/// aimed at): a healed partition must merge within 3 pulses (I32).
 const BACKOFF_MAX_PROVEN: Duration = Duration::from_secs(10);
 
 /// The side that did not start a session renews it only if the side that did is this late.
 const RESPONDER_DELAY: Duration = Duration::from_secs(10);
 
-/// Silence in answer to our packets after which the peer may have lost the session (restarted): call it.
+/// Silence in answer to our packets after which the peer may have lost the session (restarted):
+/// call it.
 ///
-/// Longer than [`PASSIVE_AFTER`] and a look at the peer together, so that one-way traffic is no silence.
+/// Longer than [`PASSIVE_AFTER`] and a look at the peer together, so that one-way traffic is no
+/// silence.
 const SILENCE: Duration = Duration::from_secs(20);
 
-/// A peer that we heard and did not answer for that long gets a keepalive. Source: WireGuard's KEEPALIVE_TIMEOUT.
+/// A peer that we heard and did not answer for that long gets a keepalive. Source: WireGuard's
+/// KEEPALIVE_TIMEOUT.
 const PASSIVE_AFTER: Duration = Duration::from_secs(10);
 
 /// How often a peer with a session is looked at.
@@ -132,13 +137,17 @@ impl Dataplane {
         }
     }
 
-    /// When the peer is to be called, if no call is under way; `None` if it is not to be called at all.
+    /// When the peer is to be called, if no call is under way; `None` if it is not to be called at
+    /// all.
     fn starts_at(&self, slot: PeerSlot, now: Instant) -> Option<Instant> {
         let peer = self.peers.get(slot)?;
         peer.reach.as_ref()?;
         let Some(session) = peer.current.and_then(|index| self.sessions.get(index)) else {
             return Some(peer.connect_at);
         };
+        if !peer.is_satisfied_by(session.relays.is_empty()) {
+            return Some(peer.connect_at);
+        }
         let age = match session.role {
             Role::Initiator => REKEY_AFTER,
             Role::Responder => REKEY_AFTER + RESPONDER_DELAY,
@@ -173,15 +182,18 @@ impl Dataplane {
     }
 }
 
-/// Sets when an attempt is tried again; up to an eighth is added so that peers do not march in step.
+/// Sets when an attempt is tried again; up to an eighth is added so that peers do not march in
+/// step.
 fn set_retry(peer: &mut Peer, jitter: u32, now: Instant) {
-    let max = if peer.is_proven { BACKOFF_MAX_PROVEN } else { BACKOFF_MAX };
+    let is_safe = peer.is_proven || peer.reach != Some(Reach::Direct);
+    let max = if is_safe { BACKOFF_MAX_PROVEN } else { BACKOFF_MAX };
     let Some(attempt) = peer.attempt.as_mut() else { return };
     let wait = wait_after(attempt.tries, now.since(attempt.started), max);
     attempt.retry_at = now + wait + wait / 8 * (jitter & 0xff) / 256;
 }
 
-/// How long to wait after so many tries in so long a time: after [`RETRY_FOR`], as long again as it took so far.
+/// How long to wait after so many tries in so long a time: after [`RETRY_FOR`], as long again as it
+/// took so far.
 fn wait_after(tries: u32, elapsed: Duration, max: Duration) -> Duration {
     let first = usize::try_from(tries).ok().and_then(|tries| RETRY_FIRST.get(tries - 1));
     match first {

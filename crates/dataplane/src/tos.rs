@@ -1,8 +1,9 @@
 //! DSCP and ECN across the tunnel.
 //!
-//! At the headend the outer TOS octet is a copy of the inner one; relays copy it on; at the endpoint a congestion mark
-//! that the outer packet caught is moved to the inner one. **Source:** RFC 6040, normal mode and section 4.2; RFC 2983
-//! (pipe model for DSCP: the inner one is left as the host set it).
+//! At the headend the outer TOS octet is a copy of the inner one; relays copy it on; at the
+//! endpoint a congestion mark that the outer packet caught is moved to the inner one. **Source:**
+//! RFC 6040, normal mode and section 4.2; RFC 2983 (pipe model for DSCP: the inner one is left as
+//! the host set it).
 
 use crate::checksum;
 use crate::ip::be16;
@@ -38,7 +39,8 @@ impl Ecn {
     }
 }
 
-/// The outer packet was marked "congested", but the inner one's sender does not understand marks: it must be dropped.
+/// The outer packet was marked "congested", but the inner one's sender does not understand marks:
+/// it must be dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Congested;
 
@@ -82,7 +84,8 @@ mod tests {
 
     const NAMES: [Ecn; 4] = [Ecn::NotEct, Ecn::Ect0, Ecn::Ect1, Ecn::Ce];
 
-    /// Rows: inner Not-ECT, ECT(0), ECT(1), CE; columns: outer in the same order (RFC 6040, figure 4).
+    /// Rows: inner Not-ECT, ECT(0), ECT(1), CE; columns: outer in the same order (RFC 6040, figure
+    /// 4).
     #[test]
     fn every_pair_is_as_in_figure_4() {
         use Ecn::{Ce, Ect0, Ect1, NotEct};

@@ -5,14 +5,16 @@ use core::net::SocketAddr;
 use core::ops::Range;
 use srwan_wire::id::NodeId;
 
-/// What is to be done with one packet. Ranges count from the start of the buffer that the packet came in.
+/// What is to be done with one packet. Ranges count from the start of the buffer that the packet
+/// came in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Hand the inner packet at `range` to the host.
     Deliver {
         /// Where the inner packet is.
         range: Range<usize>,
-        /// Who wrapped it; this router itself when it is a message to its own host ("packet too big").
+        /// Who wrapped it; this router itself when it is a message to its own host ("packet too
+        /// big").
         origin: NodeId,
     },
     /// Send the datagram at `range`, which was rewritten in place.

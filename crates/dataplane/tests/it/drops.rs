@@ -1,7 +1,8 @@
 //! Packets that must be dropped, each for its reason, and counted for nothing else.
 //!
-//! Reasons of lanes are in `lanes`, of the host in `host`, of handshakes in `handshake`, of keys in `rekey`; those that
-//! only a lying neighbour can cause are tables beside the checks in `src/forward.rs`.
+//! Reasons of lanes are in `lanes`, of the host in `host`, of handshakes in `handshake`, of keys in
+//! `rekey`; those that only a lying neighbour can cause are tables beside the checks in
+//! `src/forward.rs`.
 
 use crate::inner::udp;
 use crate::world::{Datagram, World, node};

@@ -234,7 +234,9 @@ fn a_flood_is_answered_with_less_than_it_sends_and_a_peer_gets_through() {
 fn a_flood_meant_for_another_router_fails_at_mac1() {
     let mut world = World::new(3);
     let flood = initiations(&mut world, 50);
-    flood.iter().for_each(|datagram| drop(world.inject(3, datagram)));
+    for datagram in &flood {
+        world.inject(3, datagram);
+    }
     assert_eq!(world.drops, [(3, DropReason::HandshakeMac); 50]);
     assert_eq!(world.sent, []);
 }
@@ -348,6 +350,42 @@ fn a_session_over_relays_is_renewed_over_relays() {
     world.send_oam(1, &[2], 4, b"still there");
     world.run_millis(500);
     assert_eq!(world.router(4).punted.len(), 1);
+}
+
+#[test]
+fn a_direct_path_that_heals_is_used_when_the_node_asks_for_it() {
+    let mut world = isolated();
+    world.connect(1, 4, Reach::Via(vec![node(2)]));
+    world.run_millis(500);
+    world.connect(1, 4, Reach::Direct);
+    world.run(Duration::from_secs(30));
+    assert!(world.plane(1).is_up(node(4)), "the session over relays is kept");
+    assert_eq!(world.plane(1).address(node(4)), None);
+    world.cut.clear();
+    world.run(Duration::from_secs(6));
+    assert_eq!(world.plane(1).address(node(4)), Some(world.address(4)));
+    world.send_oam(1, &[], 4, b"direct");
+    world.run_millis(100);
+    assert_eq!(world.router(4).punted, [(node(1), false, b"direct".to_vec())]);
+}
+
+#[test]
+fn sessions_over_relays_do_not_renew_the_patience_with_a_silent_address() {
+    let mut world = isolated();
+    world.connect(4, 1, Reach::Via(vec![node(2)]));
+    world.connect(1, 4, Reach::Direct);
+    world.run(Duration::from_secs(3_600));
+    let aimed = handshakes(&world).iter().filter(|sent| sent.to == world.address(4)).count();
+    let relays = [2, 3].map(|raw| world.address(raw));
+    let direct = handshakes(&world).iter().filter(|d| !relays.contains(&d.from)).count();
+    assert!(aimed > 20, "{aimed}");
+    assert!(world.plane(4).is_up(node(1)));
+    let to_victim = world
+        .sent
+        .iter()
+        .filter(|d| d.from == world.address(1))
+        .filter(|d| d.to == world.address(4) && d.bytes.len() == 148 && d.bytes[0] >> 4 == 0xa);
+    assert!(to_victim.count() < 40, "{direct}");
 }
 
 #[test]

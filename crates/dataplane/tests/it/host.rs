@@ -1,4 +1,5 @@
-//! The host's side: whose packets are taken, what is said about those that do not fit, what is delivered.
+//! The host's side: whose packets are taken, what is said about those that do not fit, what is
+//! delivered.
 
 use crate::inner::{checksum, ip, syn, udp, with_tos};
 use crate::world::{World, node, prefixes};

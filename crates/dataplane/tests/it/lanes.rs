@@ -1,4 +1,5 @@
-//! Money on the data path: who is carried, how far, and that nothing is billed twice or for nothing.
+//! Money on the data path: who is carried, how far, and that nothing is billed twice or for
+//! nothing.
 
 use crate::inner::udp;
 use crate::world::{Datagram, World, node};
@@ -76,7 +77,8 @@ fn a_replayed_packet_is_neither_carried_nor_billed_again() {
     assert_eq!(world.sent, []);
 }
 
-/// Packets caught before a renewal of the headend's session are still known after it, as long as the link key lives.
+/// Packets caught before a renewal of the headend's session are still known after it, as long as
+/// the link key lives.
 #[test]
 fn a_packet_of_an_earlier_session_is_not_billed_again_either() {
     let mut world = world();

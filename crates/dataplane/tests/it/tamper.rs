@@ -116,7 +116,11 @@ fn the_refused_originals_are_good_after_all() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 24,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn any_change_of_a_direct_packet_is_refused(

@@ -1,6 +1,7 @@
 //! Routers joined by an ideal network that delays, records and, where told, loses datagrams.
 //!
-//! Router `i` is node `i` at 198.18.`i`.1 (or fd12::`i`), and 10.0.`i`.0/24 and fd00:`i`::/32 lie behind it.
+//! Router `i` is node `i` at 198.18.`i`.1 (or fd12::`i`), and 10.0.`i`.0/24 and fd00:`i`::/32 lie
+//! behind it.
 
 use srwan_dataplane::{
     Dataplane, DropReason, Event, Forward, Frame, HEADROOM, Identity, LaneEntry, PeerConfig,
@@ -148,7 +149,8 @@ impl World {
         self.drain(from);
     }
 
-    /// Steers what `from` sends to the networks behind `to` over `relays`, and installs the lane on the whole path.
+    /// Steers what `from` sends to the networks behind `to` over `relays`, and installs the lane on
+    /// the whole path.
     pub fn steer(&mut self, from: u32, relays: &[u32], to: u32, lane: u32) {
         let nodes: Vec<_> = relays.iter().map(|raw| node(*raw)).collect();
         let label = (lane != 0).then_some(LaneLabel(lane));
