@@ -54,6 +54,8 @@ pub(crate) struct Settling {
     next_tick: Instant,
     next_statements: Instant,
     octets_seen: u64,
+    /// Octets from the host since the last look at the lanes.
+    pub(crate) host_octets: usize,
     malformed: u64,
     unsealed: u64,
     rated_at: Instant,
@@ -70,6 +72,7 @@ impl Settling {
             next_tick: now,
             next_statements: now,
             octets_seen: 0,
+            host_octets: 0,
             malformed: 0,
             unsealed: 0,
             rated_at: now,
@@ -90,6 +93,12 @@ impl Settling {
 
     pub(crate) fn next_tick(&self) -> Instant {
         self.next_tick
+    }
+
+    /// The next tick is due at once.
+    pub(crate) fn hurry(&mut self, now: Instant) {
+        self.next_tick = now;
+        self.host_octets = 0;
     }
 
     pub(crate) fn count_malformed(&mut self) {
@@ -303,7 +312,7 @@ impl Node {
 
     fn on_phase(&mut self, path: PathKey, label: LaneLabel, phase: LanePhase, now: Instant) {
         if phase == LanePhase::Ready {
-            self.pay_with(&path, label);
+            self.pay_with(&path, label, now);
         }
         let state = match phase {
             LanePhase::Opening | LanePhase::Ending => LaneState::Pending,
@@ -321,18 +330,19 @@ impl Node {
     }
 
     /// A lane is ready: the headend installs it for itself, and an engaged path of its goes over to it.
-    fn pay_with(&mut self, path: &PathKey, label: LaneLabel) {
+    fn pay_with(&mut self, path: &PathKey, label: LaneLabel, now: Instant) {
         let Some(lane) = self.payer.views().find(|view| view.label == label) else { return };
         let entry = LaneEntry {
             label,
             previous: self.config.node,
             next: Some(path.relays.first().copied().unwrap_or(path.endpoint)),
             octets: Octets(0),
-            allowed: lane.terms.cap_octets(),
+            allowed: lane.receipt,
         };
         if self.dataplane.install_lane(entry).is_err() {
             return;
         }
+        self.settling.hurry(now);
         let engaged =
             self.steering.engaged(path.endpoint).filter(|e| e.relays == path.relays).cloned();
         if let Some(engaged) = engaged {

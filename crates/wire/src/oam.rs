@@ -193,6 +193,8 @@ pub enum LaneVerdict {
     Serving {
         /// The credit.
         credit: Octets,
+        /// Octets of the lane counted so far: it never falls, unless the hop lost its state.
+        counted: Octets,
     },
     /// The ledger does not show the lane as finalized yet: ask again.
     NotFinal,

@@ -43,6 +43,9 @@ const END_SERVE: Duration = Duration::from_secs(1);
 /// An ended lane is forgotten after this.
 const FORGET: Duration = Duration::from_secs(60);
 
+/// A served lane without traffic is looked up again this often: a payer that restarted closes it there.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
 /// A lookup that the ledger did not answer is repeated after this.
 const LOOKUP_RETRY: Duration = Duration::from_millis(500);
 
@@ -103,6 +106,8 @@ struct ServedLane {
     delivered_at: Option<Instant>,
     settled: Octets,
     asked_to_settle: Octets,
+    looked_up_at: Instant,
+    told_stalled: bool,
 }
 
 /// Who takes part in a lane, as the signed roster says.
@@ -146,15 +151,20 @@ impl Payee {
     }
 
     /// What the ledger shows of a lane; `None` = it does not show it (yet).
-    pub fn handle_fact(&mut self, id: LaneId, fact: Option<&LaneFact>) {
+    pub fn handle_fact(&mut self, id: LaneId, fact: Option<&LaneFact>, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&id) else { return };
         let Some(fact) = fact else {
             let (to, setup) = (lane.setup.headend, lane.setup.clone());
             return self.answer(to, &setup, LaneVerdict::NotFinal);
         };
         lane.settled = lane.settled.max(fact.settled);
-        if matches!(lane.phase, Phase::Looking { .. }) {
-            self.judge(id, fact);
+        match lane.phase {
+            Phase::Looking { .. } => self.judge(id, fact),
+            Phase::Serving if !fact.open => {
+                lane.phase = Phase::Ended { since: now, served: true };
+                lane.delivered_at = None;
+            }
+            Phase::Serving | Phase::Ended { .. } => {}
         }
     }
 
@@ -322,6 +332,8 @@ impl Payee {
             delivered_at: None,
             settled: Octets(0),
             asked_to_settle: Octets(0),
+            looked_up_at: now,
+            told_stalled: false,
         };
         self.lanes.insert(setup.lane, lane);
         self.out.push_back(PayAction::Lookup(setup.lane));
@@ -343,14 +355,16 @@ impl Payee {
             allowed: credit.min(terms_of(&setup).cap_octets()),
         };
         self.out.push_back(PayAction::Install(terms));
-        self.answer(to, &setup, LaneVerdict::Serving { credit });
+        self.answer(to, &setup, LaneVerdict::Serving { credit, counted: Octets(0) });
     }
 
     fn repeat_verdict(&self, lane: &ServedLane, setup: &LaneSetup) -> LaneVerdict {
         match lane.phase {
             _ if lane.setup != *setup => LaneVerdict::Refused,
             Phase::Looking { .. } => LaneVerdict::NotFinal,
-            Phase::Serving => LaneVerdict::Serving { credit: self.credit.of(&setup.payer) },
+            Phase::Serving => {
+                LaneVerdict::Serving { credit: self.credit.of(&setup.payer), counted: lane.octets }
+            }
             Phase::Ended { .. } => LaneVerdict::Refused,
         }
     }
@@ -368,7 +382,8 @@ impl Payee {
     }
 
     fn raise(&mut self, id: LaneId) {
-        let Some(lane) = self.lanes.get(&id) else { return };
+        let Some(lane) = self.lanes.get_mut(&id) else { return };
+        lane.told_stalled = false;
         let receipt = lane.receipt.as_ref().map_or(0, |r| r.body.octets.0);
         let credit = self.credit.of(&lane.setup.payer).0;
         let cap = terms_of(&lane.setup).cap_octets().0;
@@ -418,6 +433,10 @@ impl Payee {
                 lane.phase = Phase::Looking { asked: now };
                 self.out.push_back(PayAction::Lookup(id));
             }
+            Phase::Serving if lane.is_forgotten(now) => {
+                lane.looked_up_at = now;
+                self.out.push_back(PayAction::Lookup(id));
+            }
             Phase::Looking { .. } | Phase::Serving => {}
             Phase::Ended { since, served: true } if now.since(since) >= END_SERVE => {
                 lane.phase = Phase::Ended { since, served: false };
@@ -449,6 +468,11 @@ impl ServedLane {
             self.octets = octets;
             self.grew_at = now;
         }
+    }
+
+    /// A lane without traffic whose payer may be gone: the ledger knows whether it was closed.
+    fn is_forgotten(&self, now: Instant) -> bool {
+        now.since(self.grew_at) >= LOOK_AGAIN && now.since(self.looked_up_at) >= LOOK_AGAIN
     }
 
     fn settle_due(&self, open: u64, is_endpoint: bool, now: Instant) -> bool {

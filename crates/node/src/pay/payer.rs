@@ -11,7 +11,9 @@
 //! arrives. That exposes nothing: what is paid is the lesser of the receipt and the endpoint's delivery.
 
 use super::{Hop, LaneFact, LanePhase, LaneRequest, PathKey, PayAction, Terms};
-use srwan_wire::id::{ChainId, Height, LaneId, LaneLabel, NodeId, Octets, PathHash, path_hash};
+use srwan_wire::id::{
+    AccountKey, ChainId, Height, LaneId, LaneLabel, NodeId, Octets, PathHash, path_hash,
+};
 use srwan_wire::oam::{LaneAnswer, LaneSetup, LaneVerdict, Oam, ReceiptAck, Relays};
 use srwan_wire::receipt::{
     Delivery, RECEIPT_STEP, RECEIPT_STEP_STRANGER, Receipt, ReceiptBody, Signed,
@@ -27,6 +29,13 @@ pub const PAID_LANES_MAX: usize = 64;
 
 /// Between two set-up messages to a hop that did not answer: about one intercontinental round trip.
 const SETUP_RETRY: Duration = Duration::from_millis(200);
+
+/// A ready lane asks its hops again this often, so that a hop that restarted and knows the lane no more is noticed
+/// before much traffic is lost in it.
+const KEEP_ASKING: Duration = Duration::from_secs(1);
+
+/// A hop of a ready lane that did not answer for this long has stopped serving it.
+const SILENT_HOP: Duration = Duration::from_secs(4);
 
 /// A hop that did not agree by then refuses: long enough for a slow ledger to show the lane to it.
 const SETUP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,7 +108,9 @@ struct PaidLane {
 struct HopState {
     hop: Hop,
     credit: Option<Octets>,
+    counted: Octets,
     acked: Octets,
+    answered_at: Instant,
 }
 
 impl Payer {
@@ -167,8 +178,11 @@ impl Payer {
         };
         let Some(hop) = lane.hops.iter_mut().find(|h| h.hop.node == from) else { return };
         match answer.verdict {
-            LaneVerdict::Serving { credit } => {
-                hop.credit = Some(credit);
+            LaneVerdict::Serving { counted, .. } if counted < hop.counted => {
+                self.stall(answer.label, now);
+            }
+            LaneVerdict::Serving { credit, counted } => {
+                (hop.credit, hop.counted, hop.answered_at) = (Some(credit), counted, now);
                 self.check_ready(answer.label);
             }
             LaneVerdict::NotFinal => {}
@@ -283,6 +297,7 @@ impl Payer {
         let agreed = lane.hops.iter().all(|h| h.credit.is_some());
         if agreed && matches!(lane.phase, Phase::SetUp { .. }) {
             lane.phase = Phase::Ready;
+            lane.sign_ahead(Octets(0), self.chain, &self.account);
             let path = lane.path.clone();
             self.retire_predecessors(&path, label);
             self.out.push_back(PayAction::Phase { path, label, phase: LanePhase::Ready });
@@ -332,16 +347,24 @@ impl Payer {
             Phase::Opening => {}
             Phase::SetUp { since } if now.since(since) > SETUP_TIMEOUT => self.refuse(label, now),
             Phase::SetUp { .. } => {
-                lane.ask_hops(label, self.me, self.account.public(), &mut self.out, now)
+                lane.ask_hops((self.me, self.account.public()), label, &mut self.out, now)
             }
-            Phase::Ready if sent >= lane.terms.cap_octets() => self.stall(label, now),
+            Phase::Ready if sent >= lane.terms.cap_octets() || lane.has_silent_hop(now) => {
+                self.stall(label, now);
+            }
             Phase::Ready => {
-                lane.sign_ahead(sent, self.chain, &self.account);
+                if let Some(allowed) = lane.sign_ahead(sent, self.chain, &self.account) {
+                    self.out.push_back(PayAction::Raise { label, allowed });
+                }
                 lane.send_receipt(&mut self.out, now);
+                lane.ask_hops((self.me, self.account.public()), label, &mut self.out, now);
             }
             Phase::Stalled => lane.end(now, &mut self.out),
             Phase::Ending { since } if now.since(since) > END_GRACE => self.close(label),
-            Phase::Ending { .. } => lane.send_receipt(&mut self.out, now),
+            Phase::Ending { .. } => {
+                lane.send_receipt(&mut self.out, now);
+                lane.send_end(&mut self.out, now);
+            }
         }
     }
 
@@ -354,7 +377,13 @@ impl Payer {
 
 impl PaidLane {
     fn new(path: PathKey, hash: PathHash, hops: &[Hop], terms: Terms) -> Self {
-        let state = |hop: &Hop| HopState { hop: *hop, credit: None, acked: Octets(0) };
+        let state = |hop: &Hop| HopState {
+            hop: *hop,
+            credit: None,
+            counted: Octets(0),
+            acked: Octets(0),
+            answered_at: Instant::ZERO,
+        };
         Self {
             path,
             hash,
@@ -387,21 +416,22 @@ impl PaidLane {
         }
     }
 
+    /// Asks the hops that have not agreed yet; all of them once the lane is ready.
     fn ask_hops(
         &mut self,
+        (me, payer): (NodeId, AccountKey),
         label: LaneLabel,
-        me: NodeId,
-        payer: srwan_wire::id::AccountKey,
         out: &mut VecDeque<PayAction>,
         now: Instant,
     ) {
-        if !due(self.asked_at, SETUP_RETRY, now) {
+        let is_ready = self.phase == Phase::Ready;
+        if !due(self.asked_at, if is_ready { KEEP_ASKING } else { SETUP_RETRY }, now) {
             return;
         }
         self.asked_at = Some(now);
         let Some(lane) = self.lane else { return };
         let Some(relays) = Relays::new(self.path.relays.clone()) else { return };
-        for index in (0..self.hops.len()).filter(|i| self.hops[*i].credit.is_none()) {
+        for index in (0..self.hops.len()).filter(|i| is_ready || self.hops[*i].credit.is_none()) {
             let setup = LaneSetup {
                 label,
                 lane,
@@ -426,18 +456,29 @@ impl PaidLane {
         if trusted { RECEIPT_STEP.0 } else { RECEIPT_STEP_STRANGER.0 }
     }
 
-    fn sign_ahead(&mut self, sent: Octets, chain: ChainId, account: &AccountSecret) {
-        let Some(lane) = self.lane else { return };
+    fn has_silent_hop(&self, now: Instant) -> bool {
+        self.hops.iter().any(|h| now.since(h.answered_at) > SILENT_HOP)
+    }
+
+    /// Signs the next receipt if the traffic came close to the last one; returns up to where it may go on.
+    fn sign_ahead(
+        &mut self,
+        sent: Octets,
+        chain: ChainId,
+        account: &AccountSecret,
+    ) -> Option<Octets> {
+        let lane = self.lane?;
         let step = self.step();
         let wanted = (sent.0 / step).saturating_add(2).saturating_mul(step);
         let octets = Octets(wanted.min(self.terms.cap_octets().0));
         if self.receipt.as_ref().is_some_and(|r| r.body.octets >= octets) {
-            return;
+            return None;
         }
         let (path, price, expiry) = (self.hash, self.terms.price, self.expiry);
         let body = ReceiptBody { chain, lane, path, octets, price, expiry };
         self.receipt = Some(Signed::new(body, account));
         self.receipt_sent_at = None;
+        Some(octets)
     }
 
     fn send_receipt(&mut self, out: &mut VecDeque<PayAction>, now: Instant) {
@@ -455,7 +496,16 @@ impl PaidLane {
             return;
         }
         self.phase = Phase::Ending { since: now };
-        let Some(lane) = self.lane else { return };
+        self.asked_at = None;
+        self.send_end(out, now);
+    }
+
+    /// Says that the lane is over, again and again until it is closed: nobody acknowledges it.
+    fn send_end(&mut self, out: &mut VecDeque<PayAction>, now: Instant) {
+        let Some(lane) = self.lane.filter(|_| due(self.asked_at, RECEIPT_RETRY, now)) else {
+            return;
+        };
+        self.asked_at = Some(now);
         out.extend((0..self.hops.len()).map(|index| self.send(index, Oam::LaneEnd(lane))));
     }
 
