@@ -92,8 +92,10 @@ mod tests {
 
     #[test]
     fn only_what_changed_is_named() {
-        let from = json!({"status": {"uptime": 1, "name": "a"}, "cells": [[1, 2], [3, 4]], "gone": 1});
-        let to = json!({"status": {"uptime": 2, "name": "a"}, "cells": [[1, 2], [3, 5]], "x/~": []});
+        let from =
+            json!({"status": {"uptime": 1, "name": "a"}, "cells": [[1, 2], [3, 4]], "gone": 1});
+        let to =
+            json!({"status": {"uptime": 2, "name": "a"}, "cells": [[1, 2], [3, 5]], "x/~": []});
         let expected = json!([
             {"op": "remove", "path": "/gone"},
             {"op": "replace", "path": "/cells/1/1", "value": 5},
@@ -122,7 +124,11 @@ mod tests {
     }
 
     fn document() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![Just(Value::Null), (0..4u8).prop_map(Value::from), "[a~/]{0,2}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            (0..4u8).prop_map(Value::from),
+            "[a~/]{0,2}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(4, 40, 4, |inner| {
             prop_oneof![
                 prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),

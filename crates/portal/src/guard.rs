@@ -25,8 +25,9 @@ pub const CSRF_HEADER: &str = "x-srwan-csrf";
 
 /// Scripts, styles and connections from here alone, nothing inline, no frame around the page, and
 /// no string becomes markup except through the one policy of the UI framework's templates.
-const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; \
-     object-src 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html";
+const POLICY: &str = "default-src 'self'; base-uri 'none'; form-action 'self'; \
+     frame-ancestors 'none'; object-src 'none'; require-trusted-types-for 'script'; \
+     trusted-types svelte-trusted-html";
 
 /// Headers of every response. `no-store` everywhere: the page is served over loopback and may
 /// change with the binary.
@@ -56,7 +57,7 @@ pub async fn site(State(portal): State<Arc<Portal>>, request: Request, next: Nex
         return Problem::HOST.into_response();
     };
     if is_foreign(host, request.headers()) {
-        return Problem::ORIGIN.into_response();
+        return refuse(&request, Problem::ORIGIN);
     }
     next.run(request).await
 }
@@ -69,11 +70,7 @@ pub async fn session(
     next: Next,
 ) -> Response {
     let Some(session) = find_session(&portal, request.headers()) else {
-        return if wants_page(&request) {
-            login::page(Problem::LOGIN)
-        } else {
-            Problem::LOGIN.into_response()
-        };
+        return refuse(&request, Problem::LOGIN);
     };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     if !reads && !carries_token(&session, request.headers()) {
@@ -112,7 +109,12 @@ fn carries_token(session: &Session, headers: &HeaderMap) -> bool {
     given.is_some_and(|given| equal(given, session.csrf.as_bytes()))
 }
 
-fn wants_page(request: &Request) -> bool {
+/// A person gets the page that asks for a token, a program the problem itself.
+fn refuse(request: &Request, problem: Problem) -> Response {
     let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    accept.is_some_and(|accept| accept.contains("text/html"))
+    if accept.is_some_and(|accept| accept.contains("text/html")) {
+        login::page(problem)
+    } else {
+        problem.into_response()
+    }
 }

@@ -139,7 +139,7 @@ impl Server {
         let serve = axum::serve(listener, routes(&portal)).with_graceful_shutdown(stopped);
         let serve = serve.into_future();
         tokio::pin!(serve);
-        tracing::info!(address = %self.address, "portal ready; `srwan portal url` prints its address");
+        tracing::info!(address = %self.address, "portal ready, `srwan portal url` opens it");
         tokio::select! {
             result = &mut serve => return result.context("portal: cannot serve"),
             () = portal.feed.run() => {}

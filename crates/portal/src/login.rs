@@ -27,7 +27,8 @@ const WELCOME: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
 
 /// Policy of this page: its one inline style, named by its SHA-256 (a test compares), and a form
 /// that leads back here.
-const POLICY: &str = "default-src 'none'; style-src 'sha256-BLQCz1SLPHzivxBoGBoaJuN28V5jh7QZWt7+CHl5HCM='; \
+const POLICY: &str = "default-src 'none'; \
+    style-src 'sha256-BLQCz1SLPHzivxBoGBoaJuN28V5jh7QZWt7+CHl5HCM='; \
     form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Query of `/login`.
@@ -82,7 +83,8 @@ pub async fn logout(
 /// The page that asks for a token and says why.
 pub fn page(problem: Problem) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::UNAUTHORIZED);
-    let text = PAGE.replace("{{what}}", problem.what).replace("{{fix}}", problem.fix);
+    let what = sentence(problem.what);
+    let text = PAGE.replace("{{what}}", &what).replace("{{fix}}", &sentence(problem.fix));
     (status, [(header::CONTENT_SECURITY_POLICY, POLICY)], Html(text)).into_response()
 }
 
@@ -95,8 +97,16 @@ pub fn cookie_name(port: u16) -> String {
 /// The values of all cookies called `name`.
 pub fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(header::COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let pairs =
+        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     pairs.filter(move |(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// A clause with a capital letter and a full stop.
+fn sentence(clause: &str) -> String {
+    let mut letters = clause.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    first.into_iter().chain(letters).chain(['.']).collect()
 }
 
 fn welcome(cookie: &str, session: &Session) -> Response {

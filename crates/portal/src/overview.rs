@@ -117,7 +117,8 @@ impl Reader {
             answer = self.events_after(0).await?;
         }
         let known = self.latest.events.last().map(|event| event.seq);
-        let fresh = answer.events.into_iter().filter(|event| known.is_none_or(|seq| event.seq > seq));
+        let fresh =
+            answer.events.into_iter().filter(|event| known.is_none_or(|seq| event.seq > seq));
         self.latest.events.extend(fresh);
         let surplus = self.latest.events.len().saturating_sub(EVENTS_MAX);
         self.latest.events.drain(..surplus);

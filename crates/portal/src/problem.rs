@@ -54,7 +54,7 @@ impl Problem {
         code: "SRW-W004",
         what: "the portal does not answer under this name",
         why: "a foreign name that points here may be an attack (DNS rebinding)",
-        fix: "use the address that `srwan portal url` prints, or add the name to allowed_hosts in [portal]",
+        fix: "use the address that `srwan portal url` prints, or allow the name",
     };
     /// The request was made by another site.
     pub const ORIGIN: Self = Self {
@@ -100,8 +100,7 @@ impl Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, Json(self)).into_response();
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, kind);

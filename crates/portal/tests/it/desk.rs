@@ -1,4 +1,5 @@
-//! A portal on a free port, a recorded router behind it, and a client that says exactly what a test tells it.
+//! A portal on a free port, a recorded router behind it, and a client that says exactly what a
+//! test tells it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

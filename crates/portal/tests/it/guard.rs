@@ -60,6 +60,17 @@ async fn another_sites_request_is_refused() {
 }
 
 #[tokio::test]
+async fn a_link_on_another_site_opens_no_session_and_costs_no_token() {
+    let desk = Desk::open().await;
+    let token = desk.token();
+    let extra = "Accept: text/html\r\nSec-Fetch-Site: cross-site\r\n";
+    let reply = desk.get(&format!("/login?token={token}"), extra).await;
+    assert_eq!((reply.status, reply.header("set-cookie")), (403, None));
+    assert!(reply.body.contains("<form"), "the page offers to paste the token");
+    assert_eq!(desk.token(), token);
+}
+
+#[tokio::test]
 async fn a_post_needs_the_token_of_its_own_session() {
     let desk = Desk::open().await;
     let (one, other) = (desk.login().await, desk.login().await);

@@ -13,7 +13,7 @@ const OUTLINE = 2.5;
 /** Cells of at least this side have a name at their row and column. */
 const CELL_LABEL = 11;
 /** Gap between cells, once they are large enough to spare it. */
-const GAP_FROM = 6;
+const GAP_FROM = 10;
 const LABEL_MAX = 96;
 const FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", "Liberation Sans", sans-serif';
 
@@ -66,6 +66,7 @@ export function paint(
   fill(context, matrix, lens, place, colors);
   if (place.high >= CELL_TEXT) figures(context, matrix, lens, place, colors);
   if (place.left > 0) labels(context, matrix, place, colors, own, at);
+  if (at && place.left === 0) bands(context, place, at, colors);
   if (at) {
     const isImproved = cellAt(matrix, at.row, at.column)?.improved === true;
     frame(context, place, at.row, at.column, colors.focus, 2, isImproved ? OUTLINE : 0);
@@ -125,6 +126,17 @@ function frame(
   context.lineWidth = width;
   const [wide, high] = [place.cell, place.high].map((side) => Math.max(1, side - 2 * inset)) as [number, number];
   context.strokeRect(place.left + column * place.cell + inset, place.top + row * place.high + inset, wide, high);
+}
+
+/** Without names at the edges, lines along the row and the column lead the eye to the cell. */
+function bands(
+  context: CanvasRenderingContext2D, place: Layout, at: { row: number; column: number }, colors: Palette,
+): void {
+  context.strokeStyle = colors.focus;
+  context.lineWidth = 1;
+  const [x, y] = [place.left + at.column * place.cell, place.top + at.row * place.high];
+  context.strokeRect(place.left + 0.5, y + 0.5, place.size * place.cell - 1, place.high - 1);
+  context.strokeRect(x + 0.5, place.top + 0.5, place.cell - 1, place.size * place.high - 1);
 }
 
 function figures(
