@@ -37,6 +37,8 @@ pub struct Bank {
     facts: Vec<(usize, LedgerFact)>,
     opening: BTreeMap<LaneId, (usize, LaneLabel)>,
     next_block: Instant,
+    /// What tickets paid to each account. **Units:** base.
+    pub earned: BTreeMap<AccountKey, u64>,
     /// Tickets that paid something.
     pub settled: u64,
     /// Tickets that the ledger refused.
@@ -73,6 +75,7 @@ impl Bank {
             facts: Vec::new(),
             opening: BTreeMap::new(),
             next_block: Instant::ZERO + BLOCK_EVERY,
+            earned: BTreeMap::new(),
             settled: 0,
             refused: 0,
             halted: false,
@@ -162,6 +165,11 @@ impl Bank {
             }
             Outcome::Applied(Effect::Settled(settlement)) => {
                 self.settled += 1;
+                for client in &self.clients {
+                    let account = client.author.account();
+                    *self.earned.entry(account).or_default() +=
+                        settlement.share_of(&account).base();
+                }
                 let (lane, octets) = (settlement.lane, settlement.settled);
                 let tell = |client| (client, LedgerFact::Settled { lane, octets });
                 self.facts.extend((0..self.clients.len()).map(tell));
