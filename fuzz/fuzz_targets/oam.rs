@@ -1,0 +1,8 @@
+//! Bytes as a control message.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|bytes: &[u8]| {
+    srwan_fuzz::wire::oam(bytes);
+});

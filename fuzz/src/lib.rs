@@ -1,0 +1,4 @@
+//! What the targets call: the very functions by which the plain tests replay the corpora.
+
+#[path = "../../crates/wire/tests/it/exercise.rs"]
+pub mod wire;
