@@ -2,6 +2,7 @@
 
 mod allocation;
 mod drops;
+mod faults;
 mod handshake;
 mod host;
 mod inner;

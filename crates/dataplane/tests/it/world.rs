@@ -38,6 +38,46 @@ pub struct Router {
     pub events: Vec<Event>,
 }
 
+/// What the network does to datagrams, in percent, drawn from a seed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Faults {
+    pub seed: u64,
+    pub loss: u64,
+    pub duplication: u64,
+    pub corruption: u64,
+    /// Largest extra delay.
+    pub jitter_ms: u64,
+}
+
+impl Faults {
+    /// What arrives of a datagram, and how much later than usual.
+    fn strike(&mut self, datagram: Datagram) -> Vec<(Duration, Datagram)> {
+        if self.draw(100) < self.loss {
+            return Vec::new();
+        }
+        let copies = if self.draw(100) < self.duplication { 2 } else { 1 };
+        (0..copies).map(|_| self.deface(datagram.clone())).collect()
+    }
+
+    fn deface(&mut self, mut datagram: Datagram) -> (Duration, Datagram) {
+        if self.draw(100) < self.corruption {
+            let len = u64::try_from(datagram.bytes.len()).unwrap();
+            let at = usize::try_from(self.draw(len)).unwrap();
+            datagram.bytes[at] ^= 1 << self.draw(8);
+        }
+        (Duration::from_millis(self.draw(self.jitter_ms + 1)), datagram)
+    }
+
+    /// A number below `bound`, by xorshift.
+    fn draw(&mut self, bound: u64) -> u64 {
+        self.seed = self.seed.max(1);
+        self.seed ^= self.seed << 13;
+        self.seed ^= self.seed >> 7;
+        self.seed ^= self.seed << 17;
+        self.seed % bound
+    }
+}
+
 pub struct World {
     pub now: Instant,
     pub routers: BTreeMap<u32, Router>,
@@ -48,6 +88,7 @@ pub struct World {
     pub cut: BTreeSet<(u32, u32)>,
     pub delay: Duration,
     pub records: bool,
+    pub faults: Faults,
     flying: BTreeMap<(Instant, u64), Datagram>,
     number: u64,
     is_v6: bool,
@@ -68,6 +109,7 @@ impl World {
             cut: BTreeSet::new(),
             delay: Duration::from_millis(10),
             records: true,
+            faults: Faults::default(),
             flying: BTreeMap::new(),
             number: 0,
             is_v6,
@@ -231,9 +273,14 @@ impl World {
             _ => false,
         };
         if !is_cut {
-            self.number += 1;
-            self.flying.insert((self.now + self.delay, self.number), datagram);
+            let copies = self.faults.strike(datagram);
+            copies.into_iter().for_each(|(extra, copy)| self.launch(extra, copy));
         }
+    }
+
+    fn launch(&mut self, extra: Duration, datagram: Datagram) {
+        self.number += 1;
+        self.flying.insert((self.now + self.delay + extra, self.number), datagram);
     }
 
     fn owner(&self, address: SocketAddr) -> Option<u32> {
