@@ -332,6 +332,7 @@ impl State {
         self.change_lane(settlement.lane, |lane| {
             lane.settled = settlement.settled;
             lane.paid = sum(lane.paid, paid);
+            assert!(lane.paid <= lane.open.cap, "a lane pays at most its cap");
         });
         self.pools.infra = sum(self.pools.infra, settlement.infra);
         for (payee, share) in &settlement.shares {

@@ -207,8 +207,8 @@ impl State {
         self.check_block(block)?;
         let height = block.header.height;
         let receipts = block.txs.iter().map(|tx| self.apply(tx, height)).collect();
-        let events = self.end_block(height, &block.header.voters);
         self.tip = block.header.hash();
+        let events = self.end_block(height, &block.header.voters);
         Ok(BlockOutcome { receipts, events, root: self.root })
     }
 
@@ -338,7 +338,7 @@ impl State {
         let [groups, voters] = self.votes.seal();
         let fixed = (
             (self.chain, self.params, self.supply, self.subsidy_total),
-            (self.height, &self.validators, self.pools),
+            (self.height, self.tip, &self.validators, self.pools),
         );
         let fixed = borsh::to_vec(&fixed).expect("writing to a Vec does not fail");
         let parts = [

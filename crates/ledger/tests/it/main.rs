@@ -1,0 +1,13 @@
+//! The ledger through its public API.
+
+mod attacks;
+mod conservation;
+mod dividends;
+mod fees;
+mod lanes;
+mod model;
+mod registration;
+mod snapshots;
+mod transactions;
+mod vectors;
+mod world;
