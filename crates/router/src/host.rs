@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
@@ -16,6 +17,7 @@ use crate::kernel::route::{self, Routing, interface_index};
 use crate::kernel::sysctl::{self, Switches};
 use crate::kernel::{TABLE_ENGAGED, TABLE_RETURN};
 use crate::nft::{self, Filter, ruleset};
+use crate::shared::lock;
 
 /// Orders that may wait: one per prefix of a full group, 100 routers with 16 prefixes each.
 const ORDERS_MAX: usize = 1_600;
@@ -34,14 +36,21 @@ pub struct Change {
 enum Order {
     Engage(Vec<IpNet>),
     Release(Vec<IpNet>),
+    ReleaseAll,
+    End,
 }
 
-/// The changed host. Dropping it undoes what can be undone; what cannot is left for `host cleanup`.
+/// The changed host. [`Host::undo`], or dropping it, undoes what can be undone; the rest is for `host cleanup`.
 pub struct Host {
-    orders: Option<SyncSender<Order>>,
-    thread: Option<JoinHandle<()>>,
+    orders: SyncSender<Order>,
+    owned: Mutex<Option<Owned>>,
+}
+
+/// What has to be put away.
+struct Owned {
+    thread: JoinHandle<()>,
     switches: Switches,
-    _filter: Filter,
+    filter: Filter,
 }
 
 impl Host {
@@ -62,7 +71,7 @@ impl Host {
             .name("srwan-kernel".into())
             .spawn(move || obey(routing, index, &received))
             .map_err(|error| routing_fault(&error))?;
-        Ok(Self { orders: Some(orders), thread: Some(thread), switches, _filter: filter })
+        Ok(Self { orders, owned: Mutex::new(Some(Owned { thread, switches, filter })) })
     }
 
     /// Sends packets for these prefixes into the tunnel.
@@ -75,24 +84,34 @@ impl Host {
         self.order(Order::Release(prefixes));
     }
 
+    /// Lets everything take the default path again.
+    pub fn release_all(&self) {
+        self.order(Order::ReleaseAll);
+    }
+
+    /// Undoes all changes; later orders are forgotten.
+    pub fn undo(&self) {
+        let Some(owned) = lock(&self.owned).take() else { return };
+        self.order(Order::End);
+        let Owned { thread, mut switches, filter } = owned;
+        let _joined = thread.join();
+        drop(filter);
+        if let Err(error) = remove_routing().and_then(|()| switches.restore()) {
+            tracing::warn!(code = fault::KERNEL_ROUTE, %error, "run `srwan host cleanup`");
+        }
+    }
+
     /// Blocks when the queue is full, so that no order is ever lost; callers are no packet threads.
     fn order(&self, order: Order) {
-        let Some(orders) = &self.orders else { return };
-        if orders.send(order).is_err() {
-            tracing::error!(code = fault::KERNEL_ROUTE, "the kernel thread is gone");
+        if self.orders.send(order).is_err() {
+            tracing::debug!("an order came after the end");
         }
     }
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        drop(self.orders.take());
-        if let Some(thread) = self.thread.take() {
-            let _joined = thread.join();
-        }
-        if let Err(error) = remove_routing().and_then(|()| self.switches.restore()) {
-            tracing::warn!(code = fault::KERNEL_ROUTE, %error, "run `srwan host cleanup`");
-        }
+        self.undo();
     }
 }
 
@@ -123,21 +142,24 @@ fn remove_routing() -> io::Result<()> {
 /// The kernel thread: one order after the other until the router ends.
 fn obey(mut routing: Routing, interface: u32, orders: &Receiver<Order>) {
     while let Ok(order) = orders.recv() {
-        let (prefixes, is_engaged) = match order {
-            Order::Engage(prefixes) => (prefixes, true),
-            Order::Release(prefixes) => (prefixes, false),
+        let result = match &order {
+            Order::Engage(prefixes) => each(prefixes, |prefix| routing.engage(prefix, interface)),
+            Order::Release(prefixes) => each(prefixes, |prefix| routing.disengage(prefix)),
+            Order::ReleaseAll => routing.remove_routes(),
+            Order::End => return,
         };
-        for prefix in prefixes {
-            let result = if is_engaged {
-                routing.engage(prefix, interface)
-            } else {
-                routing.disengage(prefix)
-            };
-            if let Err(error) = result {
-                tracing::error!(code = fault::KERNEL_ROUTE, %prefix, is_engaged, %error, "route");
-            }
+        if let Err(error) = result {
+            tracing::error!(code = fault::KERNEL_ROUTE, ?order, %error, "route");
         }
     }
+}
+
+/// Does all, and returns the first error.
+fn each(prefixes: &[IpNet], mut change: impl FnMut(IpNet) -> io::Result<()>) -> io::Result<()> {
+    prefixes.iter().fold(Ok(()), |result: io::Result<()>, prefix| {
+        let changed = change(*prefix);
+        result.and(changed)
+    })
 }
 
 /// Everything on this host that belongs to srwan, in the network namespace of the caller.

@@ -1,19 +1,39 @@
 //! The shell of a segment router: sockets, TUN, kernel and disk around the pure `node` machine.
 //!
-//! Rooms: [`config`] and [`keys`] read what the operator wrote; [`udp`] and [`tun`] move packets; [`kernel`] and [`nft`]
-//! change the host, and undo it. This crate decides nothing about paths, peers or money.
+//! ```text
+//!   udp, tun <-> packet_loop (a thread; runs the node) -> events -> dispatch -> host (kernel thread: routes)
+//!                      ^ orders                                        |-> evidence (thread: journal)
+//!                      +------------- facts, rosters, questions <------+-> ledger, controller, admin (async tasks)
+//! ```
+//!
+//! Rooms: [`config`] and [`keys`] read what the operator wrote; [`udp`], [`tun`] and [`outbox`] move packets;
+//! [`packet_loop`] runs the node; [`kernel`], [`nft`] and [`host`] change the host, and undo it; [`journal`] and
+//! [`evidence`] keep money on disk; [`controller`] and [`ledger`] speak to the other daemons; [`admin`] answers people;
+//! [`daemon`] joins all of it. This crate decides nothing about paths, peers or money.
 
+pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod controller;
+pub mod daemon;
+mod dispatch;
 pub mod doctor;
+pub mod event_log;
+pub mod evidence;
 pub mod fault;
 pub mod geo;
 pub mod host;
 pub mod journal;
 pub mod kernel;
 pub mod keys;
+pub mod ledger;
 pub mod membership;
+pub mod names;
 pub mod nft;
 pub mod outbox;
+pub mod packet_loop;
+pub mod shared;
 pub mod tun;
 pub mod udp;
+
+pub use daemon::run;

@@ -5,12 +5,13 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use srwan_ledger::amount::Amount;
 use srwan_wire::id::{AccountKey, NodeKey};
 use srwan_wire::roster::{
     CITY_OCTETS_MAX, ENDPOINTS_MAX, Location, MemberError, NAME_OCTETS_MAX, PREFIXES_MAX,
 };
 
-use super::coins::{parse_coins, parse_price};
+use super::price;
 use super::raw::RawConfig;
 use super::{Clock, Config, Controller, Egress, Geo, Ledger, Liveness, Policy, Tun};
 use crate::fault::{self, Fault};
@@ -104,7 +105,7 @@ pub fn check(raw: RawConfig, source: &Source) -> Result<Config, Fault> {
         liveness: liveness(&raw, source)?,
         policy: policy(&raw, source)?,
         clock: clock(&raw, source)?,
-        price: parse_price(&raw.price.coins_per_gb)
+        price: price::parse(&raw.price.coins_per_gb)
             .ok_or_else(|| source.range("price.coins_per_gb", "not a decimal price, nor inf"))?,
         geo: geo(&raw),
         portal_listen: raw.portal.listen,
@@ -200,8 +201,8 @@ fn http_url(key: &str, url: &str, source: &Source) -> Result<String, Fault> {
 
 fn ledger(raw: &RawConfig, source: &Source) -> Result<Option<Ledger>, Fault> {
     let Some(ledger) = &raw.ledger else { return Ok(None) };
-    let escrow = parse_coins(&ledger.escrow_coins)
-        .ok_or_else(|| source.range("ledger.escrow_coins", "not a decimal number of coins"))?;
+    let escrow = Amount::parse_coins(&ledger.escrow_coins)
+        .map_err(|error| source.range("ledger.escrow_coins", error.to_string()))?;
     Ok(Some(Ledger { url: http_url("ledger.url", &ledger.url, source)?, escrow }))
 }
 

@@ -3,8 +3,8 @@
 //! Nothing here touches the network. Every refusal names the file, the line and the key.
 
 mod check;
-pub mod coins;
 pub mod keys;
+pub mod price;
 pub mod raw;
 
 use std::net::SocketAddr;
@@ -16,7 +16,8 @@ use srwan_wire::id::{AccountKey, NodeKey};
 use srwan_wire::roster::{self, Class, Profile};
 
 use crate::fault::{self, Fault};
-use coins::{BaseUnits, Price};
+use price::Price;
+use srwan_ledger::amount::Amount;
 
 /// A checked configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ pub struct Ledger {
     /// `http://host:port`, without a trailing slash.
     pub url: String,
     /// Locked at start if the account has it.
-    pub escrow: BaseUnits,
+    pub escrow: Amount,
 }
 
 /// One-ended delivery: others' packets leave from this host's own address.

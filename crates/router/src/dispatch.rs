@@ -1,0 +1,141 @@
+//! What the node wants done, handed to the room that does it. No decisions: one arm per event.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use srwan_node::{LedgerFact, NodeEvent, PathChange};
+use srwan_wire::id::NodeId;
+use tokio::sync::mpsc;
+
+use crate::event_log::News;
+use crate::evidence::{Store, Task};
+use crate::fault;
+use crate::host::Host;
+use crate::ledger::Job;
+use crate::names::Names;
+use crate::packet_loop::{Handle, Order};
+use crate::shared::{EngagedSince, Shared};
+
+/// Everyone who does something for the node.
+pub struct Dispatch {
+    /// Routes.
+    pub host: Arc<Host>,
+    /// The journal.
+    pub store: Store,
+    /// The ledger; `None` if none is configured.
+    pub jobs: Option<mpsc::Sender<Job>>,
+    /// Back to the node.
+    pub node: Handle,
+    /// For people.
+    pub shared: Arc<Shared>,
+}
+
+impl Dispatch {
+    /// Hands on events until the node ends.
+    pub async fn run(self, mut events: mpsc::Receiver<NodeEvent>) {
+        while let Some(event) = events.recv().await {
+            self.hand_on(event).await;
+        }
+    }
+
+    async fn hand_on(&self, event: NodeEvent) {
+        match event {
+            NodeEvent::Engage { prefixes, .. } => self.host.engage(prefixes),
+            NodeEvent::Release { prefixes, .. } => self.host.release(prefixes),
+            NodeEvent::PathChanged(change) => self.path_changed(change).await,
+            NodeEvent::OpenLane(request) => self.job(Job::Open(request)).await,
+            NodeEvent::CloseLane(lane) => self.job(Job::Close(lane)).await,
+            NodeEvent::LookUpLane(lane) => self.job(Job::LookUp(lane)).await,
+            NodeEvent::Settle(evidence) => self.job(Job::Settle(evidence)).await,
+            NodeEvent::Store(evidence) => self.store(Task::Keep(evidence)),
+            NodeEvent::LaneChanged { path, phase } => {
+                let names = self.names().await;
+                let text = format!(
+                    "lane to {} via {} is {}",
+                    names.of(path.endpoint),
+                    names.list(&path.relays),
+                    crate::names::phase(phase)
+                );
+                let kind = crate::names::phase_event(phase);
+                self.add(kind, text, &names, Some(path.endpoint), Some(&path.relays));
+            }
+            NodeEvent::PeerUp { node } => self.peer("peer_up", "session with", node).await,
+            NodeEvent::PeerDown { node } => self.peer("peer_down", "no session with", node).await,
+            NodeEvent::MatrixComplete => {
+                let text = "the delay between all live members is known";
+                self.shared.log.add(News::plain("matrix_complete", text));
+            }
+            NodeEvent::Reporter(is_reporter) => {
+                self.shared.is_reporter.store(is_reporter, Ordering::Relaxed);
+                let word = if is_reporter { "is" } else { "is no longer" };
+                let text = format!("this router {word} the group's reporter");
+                self.shared.log.add(News::plain("reporter", text));
+            }
+            NodeEvent::Pinged(outcome) => self.shared.finish_ping(outcome),
+        }
+    }
+
+    /// Without a ledger no lane can be opened, and nothing is ever owed.
+    async fn job(&self, job: Job) {
+        match (&self.jobs, job) {
+            (Some(jobs), job) => {
+                // The receiver is gone only when the router ends.
+                let _ended = jobs.send(job).await;
+            }
+            (None, Job::Open(request)) => {
+                let fact = LedgerFact::OpenFailed { label: request.label };
+                let _ended = self.node.tell(Order::Fact(fact)).await;
+            }
+            (None, Job::Close(_) | Job::LookUp(_) | Job::Settle(_)) => {}
+        }
+    }
+
+    /// A full queue means that the disk stands still: the payer asks again, as for any receipt that got lost.
+    fn store(&self, task: Task) {
+        if self.store.try_send(task).is_err() {
+            tracing::warn!(code = fault::JOURNAL_WRITE, "the receipts journal is behind");
+        }
+    }
+
+    async fn path_changed(&self, change: PathChange) {
+        let names = self.names().await;
+        let endpoint = names.of(change.endpoint);
+        let (kind, text) = match &change.to {
+            None => {
+                ("returned", format!("{endpoint}: back on the default path: {}", change.reason))
+            }
+            Some(relays) => {
+                let kind = if change.from.is_none() { "engaged" } else { "switched" };
+                let path = names.list(relays);
+                (kind, format!("{endpoint}: path via {path}: {}", change.reason))
+            }
+        };
+        let (at, reason) = (self.shared.wall(), change.reason.clone());
+        let since = change.to.as_ref().map(|_| EngagedSince { at, reason });
+        self.shared.set_engaged(change.endpoint, since);
+        self.add(kind, text, &names, Some(change.endpoint), change.to.as_deref());
+    }
+
+    async fn peer(&self, kind: &'static str, words: &str, node: NodeId) {
+        let names = self.names().await;
+        let text = format!("{words} {}", names.of(node));
+        self.add(kind, text, &names, Some(node), None);
+    }
+
+    fn add(
+        &self,
+        kind: &'static str,
+        text: String,
+        names: &Names,
+        endpoint: Option<NodeId>,
+        relays: Option<&[NodeId]>,
+    ) {
+        let relays = relays.map(|relays| names.each(relays));
+        let endpoint = endpoint.map(|node| names.of(node));
+        self.shared.log.add(News { kind, text, endpoint, relays });
+    }
+
+    async fn names(&self) -> Names {
+        Names::ask(&self.node).await
+    }
+}
