@@ -23,6 +23,7 @@ const PAGE: &str = include_str!("login.html");
 /// `SameSite=Strict` cookie would not be sent with it. A refresh is a navigation of our own.
 const WELCOME: &str = "<!doctype html><html lang=en><meta charset=utf-8>\
     <meta name=color-scheme content='light dark'><meta http-equiv=refresh content='0;url=/'>\
+    <link rel=icon href=/assets/icon.svg>\
     <title>srwan</title><p><a href=/>Open the router's page</a>";
 
 /// Policy of this page: its one inline style, named by its SHA-256 (a test compares), and a form

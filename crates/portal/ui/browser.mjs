@@ -2,7 +2,7 @@
 //
 //   cargo build -p srwan-portal --example recorded && node --experimental-websocket ui/browser.mjs [FOLDER]
 //
-// Needs `chromium` (Debian: apt install chromium). Fails on a console error, a policy violation, a request to anywhere
+// Needs `chromium` (Debian: apt install chromium) and `npm ci`. Fails on a finding of axe, a console error, a policy violation, a request to anywhere
 // else, a page wider than the window, or a name that became markup. Writes its pictures to FOLDER.
 
 import { spawn } from 'node:child_process';
@@ -19,6 +19,7 @@ const FLAGS = [
   '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--hide-scrollbars', '--remote-debugging-port=0', 'about:blank',
 ];
+const AXE = readFileSync(join(import.meta.dirname, 'node_modules/axe-core/axe.min.js'), 'utf8');
 const HOSTILE = '<img src=x onerror="document.title=\'owned\'">';
 const scratch = mkdtempSync(join(tmpdir(), 'srwan-browser-'));
 const pictures = process.argv[2] ?? join(scratch, 'pictures');
@@ -98,8 +99,18 @@ async function look(tab, name, width, theme) {
   await wait(600);
   const wide = await tab.eval('document.documentElement.scrollWidth - document.documentElement.clientWidth');
   if (wide > 0) findings.push(`${name}: ${wide} px wider than ${width}`);
+  for (const finding of await audit(tab)) findings.push(`${name} ${width} ${theme}: ${finding}`);
   const { data } = await tab.call('Page.captureScreenshot', { format: 'png', captureBeyondViewport: true });
   writeFileSync(join(pictures, `${name}-${width}-${theme}.png`), Buffer.from(data, 'base64'));
+}
+
+/** Accessibility rules that the page breaks, with the first place of each. */
+async function audit(tab) {
+  await tab.call('Runtime.evaluate', { expression: AXE });
+  const expression = `axe.run().then(({ violations }) => JSON.stringify(violations.map(
+    ({ id, nodes }) => id + ' at ' + nodes[0].target.join(' ') + ': ' + nodes[0].any.concat(nodes[0].all).map((c) => c.message).join('; '))))`;
+  const { result } = await tab.call('Runtime.evaluate', { expression, awaitPromise: true });
+  return JSON.parse(result?.value ?? '["axe did not run"]');
 }
 
 async function visit(browserPort, fixture, name, widths) {
