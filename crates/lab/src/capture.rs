@@ -78,15 +78,21 @@ fn record(
 ) -> Result<Captured> {
     let mut captured = Captured::default();
     let mut buffer = vec![0; 65_536];
-    while !stop.load(Ordering::Relaxed) {
+    loop {
+        // Read before the receive: what came before the end is taken out of the socket after it.
+        let ending = stop.load(Ordering::Relaxed);
         match recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut buffer) {
             Ok((octets, from)) if from.is_some_and(|from| from.ifindex() == index) => {
                 let frame = Frame { time_ns: now_ns(), packet: buffer[..octets].to_vec() };
                 pcap::write_frame(&mut out, &frame)?;
                 captured.packets += 1;
             }
+            Err(Errno::EAGAIN) if ending => break,
             Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(error) => return Err(error).context("the capture failed"),
+        }
+        if captured.packets >= PACKETS_MAX {
+            break;
         }
     }
     out.flush()?;
@@ -118,6 +124,8 @@ fn now_ns() -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// A forgotten capture ends before it fills a disk: about 15 GB of full packets.
+const PACKETS_MAX: u64 = 10_000_000;
 /// Room for 50 ms at 1 Gbit/s with the kernel's overhead per packet.
 const BUFFER_OCTETS: usize = 16 * 1024 * 1024;
 /// How often a quiet capture looks whether it should stop.

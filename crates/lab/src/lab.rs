@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use crate::fabric::control::{Client, Request, Stats};
 use crate::fabric::{FabricConfig, FabricLink, FabricSite};
 use crate::forward::Door;
+use crate::netns;
 use crate::place::{Note, NotedProcess, Place, ProcessId};
 use crate::plan::Plan;
 use crate::process::{Order, Running, end_all, end_noted, wait_noted};
@@ -172,7 +173,9 @@ impl Lab {
             let folder = self.place.state(&node.name);
             fs::create_dir_all(&folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
-            crate::netns::create(&self.place.netns(&node.name))?;
+            let namespace = self.place.netns(&node.name);
+            netns::create(&namespace)?;
+            wiring::prepare(&namespace, node.behind.is_none())?;
         }
         Ok(())
     }

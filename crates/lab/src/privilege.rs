@@ -46,7 +46,7 @@ pub fn join(inside: ProcessId) -> Result<()> {
 }
 
 /// Root of a container may lack the right; the kernel tells.
-fn may_administer() -> bool {
+pub fn may_administer() -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let bits = effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);

@@ -113,11 +113,17 @@ impl<'a> Settings<'a> {
     fn write_controller(&self, tokens: &[String]) -> Result<()> {
         let file = self.place.node(&self.controller.name).join("join-tokens");
         write_secret(&file, &tokens.join("\n"))?;
-        let config = table([
+        let mut config = table([
             ("listen", text(&self.listen(CONTROLLER_PORT))),
             ("state_dir", text(&path(&self.place.state(&self.controller.name)))),
             ("join_tokens_file", text(&path(&file))),
+            ("ledger", Value::Table(table([("url", text(&self.ledger.url))]))),
         ]);
+        // The controller tells members how often to pulse: as often as the first router was told to.
+        let pulse = self.plan.scenario.with_role(Role::Router).find_map(|node| node.router.pulse);
+        if let Some(pulse) = pulse {
+            config.insert("pulse_interval_ms".into(), millis(pulse));
+        }
         self.write_config(&self.controller.name, config)
     }
 
@@ -225,8 +231,6 @@ fn location(node: &Node) -> Table {
 }
 
 fn override_router(config: &mut Table, own: &RouterOverrides) {
-    let millis =
-        |time: Duration| Value::Integer(i64::try_from(time.as_millis()).unwrap_or(i64::MAX));
     let small = |number: u8| Value::Integer(i64::from(number));
     let watch = own.watch.iter().map(|net| text(&net.to_string())).collect::<Vec<_>>();
     let settings = [
@@ -282,6 +286,10 @@ fn write_toml(file: &Path, content: &Table) -> Result<()> {
 
 fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+}
+
+fn millis(time: Duration) -> Value {
+    Value::Integer(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn text(value: &str) -> Value {

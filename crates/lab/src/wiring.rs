@@ -7,6 +7,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use netlink_packet_route::address::AddressHeaderFlags;
 use netlink_packet_route::route::RouteScope;
 use nix::net::if_::if_nametoindex;
 use rtnetlink::{Handle, LinkUnspec, LinkVeth, RouteMessageBuilder, new_connection};
@@ -15,10 +16,16 @@ use crate::fabric::INTERFACE;
 use crate::netns;
 use crate::plan::{Behind, Site};
 
+/// Sets the kernel's switches in a fresh namespace; devices that come later take them as defaults.
+pub fn prepare(namespace: &Path, is_site: bool) -> Result<()> {
+    let set = || if is_site { sysctl_site() } else { sysctl_machine() };
+    netns::within(namespace, set)?
+        .with_context(|| format!("cannot prepare {}", namespace.display()))
+}
+
 /// Gives a site its addresses and a default route into the fabric. Its `eth0` must exist.
 pub fn wire_site(namespace: &Path, site: &Site) -> Result<()> {
     let wired = netns::within(namespace, || {
-        sysctl_site()?;
         with_netlink(async |net: Net| {
             net.raise("lo").await?;
             for address in &site.addresses {
@@ -57,7 +64,6 @@ pub fn wire_behind(machine: &Path, router: &Path, behind: &Behind) -> Result<()>
 
 fn wire_machine(namespace: &Path, behind: &Behind) -> Result<()> {
     let wired = netns::within(namespace, || {
-        sysctl_machine()?;
         with_netlink(async |net: Net| {
             net.raise("lo").await?;
             net.rename(PEER, MACHINE_SIDE).await?;
@@ -103,7 +109,9 @@ impl Net {
     }
 
     async fn address(&self, device: &str, address: IpAddr) -> Result<()> {
-        let request = self.0.address().add(index(device)?, address, bits(address));
+        let mut request = self.0.address().add(index(device)?, address, bits(address));
+        // Without it an IPv6 address is tentative for a moment, even where detection is off.
+        request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
         request.execute().await.with_context(|| format!("cannot give {address} to {device}"))
     }
 
