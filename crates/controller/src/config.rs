@@ -22,6 +22,7 @@ const PULSE_INTERVAL_MS: std::ops::RangeInclusive<u64> = 100..=60_000;
 const JOIN_RATE_DEFAULT: Rate = Rate { burst: 128, per_minute: 60 };
 
 /// Size of the database, if nothing else is configured: two days of history of ten full groups.
+/// **Units:** 2^20 octets.
 const STORE_MB_DEFAULT: u32 = 1_024;
 
 /// Largest configuration file that is read.
@@ -40,8 +41,8 @@ pub struct Config {
     pub exchange: ExchangeConfig,
     /// How often one address may ask to join.
     pub join_rate: Rate,
-    /// Largest size of the database. **Units:** 2^20 octets.
-    pub store_mb_max: u32,
+    /// Largest size of the database. **Units:** octets.
+    pub store_octets_max: u64,
     /// The ledger that this network settles on; told to whoever asks.
     pub ledger_url: Option<String>,
     /// The ledger's chain; told to whoever asks.
@@ -104,7 +105,7 @@ impl Config {
             join_tokens_file: None,
             exchange: ExchangeConfig::default(),
             join_rate: JOIN_RATE_DEFAULT,
-            store_mb_max: STORE_MB_DEFAULT,
+            store_octets_max: u64::from(STORE_MB_DEFAULT) << 20,
             ledger_url: None,
             chain_id: None,
         }
@@ -127,10 +128,8 @@ impl Config {
         }
         let text = std::fs::read_to_string(path).map_err(|error| unreadable(error.to_string()))?;
         let here = path.parent().unwrap_or(Path::new("."));
-        Self::parse(&text, here).map_err(|error| ApiError {
-            what: format!("{shown}{}", error.what),
-            ..error
-        })
+        Self::parse(&text, here)
+            .map_err(|error| ApiError { what: format!("{shown}{}", error.what), ..error })
     }
 
     /// Checks the text of a file; relative paths start at `here`. The error's first words are the
@@ -145,9 +144,9 @@ impl Config {
         let listen = listen.parse().map_err(|_| {
             value("listen", format!("`{listen}` is not an IP address and port, as 0.0.0.0:7080"))
         })?;
-        let state_dir = raw
-            .state_dir
-            .ok_or_else(|| value("state_dir", "it is missing: keys and data need a place".into()))?;
+        let state_dir = raw.state_dir.ok_or_else(|| {
+            value("state_dir", "it is missing: keys and data need a place".into())
+        })?;
         let members_max = raw.group_max.unwrap_or(MEMBERS_DEFAULT);
         if !(1..=MEMBERS_DEFAULT).contains(&members_max) {
             let why = format!("{members_max} is not between 1 and {MEMBERS_DEFAULT}");
@@ -172,14 +171,17 @@ impl Config {
             exchange: ExchangeConfig {
                 members_max,
                 pulse_interval,
-                parole_after: raw.quarantine.parole_s.map_or(PAROLE_AFTER_DEFAULT, Duration::from_secs),
+                parole_after: raw
+                    .quarantine
+                    .parole_s
+                    .map_or(PAROLE_AFTER_DEFAULT, Duration::from_secs),
                 quarantine_by_evidence: raw.quarantine.by_evidence.unwrap_or(true),
             },
             join_rate: Rate {
                 burst: raw.join.burst.unwrap_or(JOIN_RATE_DEFAULT.burst).max(1),
                 per_minute: raw.join.per_minute.unwrap_or(JOIN_RATE_DEFAULT.per_minute),
             },
-            store_mb_max,
+            store_octets_max: u64::from(store_mb_max) << 20,
             ledger_url: raw.ledger.url,
             chain_id: raw.chain_id,
         })
@@ -195,7 +197,8 @@ fn syntax(text: &str, error: &toml::de::Error) -> ApiError {
         (true, Some((unknown, known))) => {
             let what = format!(":{line}: unknown key `{unknown}`");
             let nearest = known.iter().min_by_key(|key| distance(unknown, key));
-            let fix = nearest.map_or("remove it".to_owned(), |key| format!("did you mean `{key}`?"));
+            let fix =
+                nearest.map_or("remove it".to_owned(), |key| format!("did you mean `{key}`?"));
             ApiError { what, ..problem }.why(format!("known keys: {}", known.join(", "))).fix(fix)
         }
         _ => problem.fix("see docs/operations.md for the keys of the controller"),
@@ -263,7 +266,7 @@ mod tests {
                 quarantine_by_evidence: false,
             },
             join_rate: Rate { burst: 3, per_minute: 4 },
-            store_mb_max: 7,
+            store_octets_max: 7 << 20,
             ledger_url: Some("http://l".into()),
             chain_id: Some("ab".into()),
         };
@@ -277,7 +280,10 @@ mod tests {
         assert_eq!(error.what, ":2: unknown key `group_maks`");
         assert_eq!(error.fix, "did you mean `group_max`?");
         let error = refused("state_dir = \"/s\"\n[join]\nbrust = 3\n");
-        assert_eq!((&*error.what, &*error.fix), (":3: unknown key `brust`", "did you mean `burst`?"));
+        assert_eq!(
+            (&*error.what, &*error.fix),
+            (":3: unknown key `brust`", "did you mean `burst`?")
+        );
     }
 
     #[test]
@@ -289,7 +295,10 @@ mod tests {
         check("", ": `state_dir` cannot be used");
         check("state_dir = \"/s\"\nlisten = \"7080\"", ":2: `listen` cannot be used");
         check("state_dir = \"/s\"\n\ngroup_max = 101", ":3: `group_max` cannot be used");
-        check("pulse_interval_ms = 5\nstate_dir = \"/s\"", ":1: `pulse_interval_ms` cannot be used");
+        check(
+            "pulse_interval_ms = 5\nstate_dir = \"/s\"",
+            ":1: `pulse_interval_ms` cannot be used",
+        );
         check("state_dir = \"/s\"\n[store]\nmb_max = 0", ":3: `mb_max` cannot be used");
         assert_eq!(refused("state_dir = 3").code, code::CONFIG_SYNTAX);
         assert_eq!(refused("state_dir = ").what.split(':').nth(1), Some("1"));

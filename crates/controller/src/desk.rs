@@ -35,7 +35,7 @@ impl Desk {
     /// # Errors
     /// The store's.
     pub fn open(config: &Config, seed: Secret, clock: Clock) -> Result<Self, ApiError> {
-        let store = Store::open(&config.state_dir, config.store_mb_max)?;
+        let store = Store::open(&config.state_dir, config.store_octets_max)?;
         let exchange = Exchange::restore(config.exchange, &seed.0, store.load()?)
             .map_err(|error| store.damaged(&error))?;
         let (version, _) = watch::channel(0);

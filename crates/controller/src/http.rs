@@ -208,6 +208,19 @@ impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Query<T
     }
 }
 
+/// What the path names, whose refusal is a problem document.
+struct Path<T>(T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        let path = path.map_err(|error| crate::problem::bad_query(error.body_text()))?;
+        Ok(Self(path.0))
+    }
+}
+
 /// The address of whoever asks.
 struct PeerAddress(IpAddr);
 

@@ -80,9 +80,8 @@ mod tests {
     fn an_address_has_its_burst_and_then_its_rate() {
         let mut limiter = Limiter::new(Rate { burst: 2, per_minute: 60 });
         let (start, [one, two]) = (Instant::now(), [1, 2].map(|i| Ipv4Addr::new(10, 0, 0, i)));
-        let mut take = |address: Ipv4Addr, ms| {
-            limiter.take(address.into(), start + Duration::from_millis(ms))
-        };
+        let mut take =
+            |address: Ipv4Addr, ms| limiter.take(address.into(), start + Duration::from_millis(ms));
         assert_eq!([take(one, 0), take(one, 0)], [Ok(()), Ok(())]);
         assert_eq!(take(one, 0), Err(Duration::from_secs(1)));
         assert_eq!(take(two, 0), Ok(()));

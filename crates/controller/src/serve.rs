@@ -93,8 +93,6 @@ pub fn run(config: &Path) -> anyhow::Result<()> {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut running = start(config).await?;
         tracing::info!(
-            listen = %running.address,
-            key = %running.controller_key,
             "ready controller listen=http://{} key={}",
             running.address,
             running.controller_key

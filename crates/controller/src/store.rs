@@ -54,16 +54,17 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens or makes the database in this directory, of at most this many megabytes.
+    /// Opens or makes the database in this directory, of at most this many octets.
     ///
     /// # Errors
     /// [`code::STORE_CORRUPT`], [`code::STORE_BUSY`], [`code::STORE_FULL`] or
     /// [`code::STORE_FAILED`].
-    pub fn open(state_dir: &Path, mb_max: u32) -> Result<Self, ApiError> {
+    pub fn open(state_dir: &Path, octets_max: u64) -> Result<Self, ApiError> {
         let path = state_dir.join(STORE_FILE);
         let connection = Connection::open(&path).map_err(StoreError::from);
         let opened = connection.and_then(|connection| {
-            schema::prepare(&connection, mb_max.saturating_mul(1 << 20 >> 12))?;
+            let pages_max = octets_max / u64::from(PAGE_OCTETS);
+            schema::prepare(&connection, u32::try_from(pages_max).unwrap_or(u32::MAX))?;
             Ok(connection)
         });
         match opened {
@@ -135,8 +136,10 @@ fn write_token(
         TokenState::Open { expires } => (expires.map(|at| signed(at.as_nanos())), None),
         TokenState::Spent { by } => (None, Some(by.0)),
     };
-    to.prepare_cached("INSERT OR REPLACE INTO token (digest, expires, spent_by) VALUES (?1, ?2, ?3)")?
-        .execute(params![digest.0, expires, spent_by])?;
+    to.prepare_cached(
+        "INSERT OR REPLACE INTO token (digest, expires, spent_by) VALUES (?1, ?2, ?3)",
+    )?
+    .execute(params![digest.0, expires, spent_by])?;
     Ok(())
 }
 

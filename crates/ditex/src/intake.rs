@@ -9,12 +9,12 @@ use core::time::Duration;
 
 use srwan_wire::id::{GroupId, NodeId};
 use srwan_wire::pulse::SignedRow;
-use srwan_wire::report::{Report, ReportBytesError, ReportPath, SignedReport};
+use srwan_wire::report::{Report, ReportBytesError, ReportPath, ReportRow, SignedReport};
 use srwan_wire::time::{Owd, Timestamp};
 
 use crate::answer::Health;
 use crate::exchange::Exchange;
-use crate::matrix::HeldRow;
+use crate::matrix::{HeldRow, STALE_AFTER_INTERVALS};
 use crate::rating::Evidence;
 use crate::record::{Change, Quarantine, QuarantineCause, RouterRecord, RowRecord};
 use crate::segment::Segment;
@@ -45,13 +45,17 @@ pub enum ReportError {
     /// The reporter is not a member of the group in good standing.
     #[error("router {0} is not a reporting member of group {1}")]
     NotMember(NodeId, GroupId),
-    /// The reporter has already sent a later one.
+    /// The reporter has already sent a later one, and its own row in this one is not new either.
     #[error("the reporter has sent a later report")]
     Stale {
         /// The time in the last accepted one.
         last: Timestamp,
     },
 }
+
+/// A residual beyond this is no path's: a clock was set between the path's measurement and the
+/// cells'. **Units:** nanoseconds; three seconds, after which no probe is waited for.
+const RESIDUAL_NS_MAX: u64 = 3_000_000_000;
 
 /// Part of a group that evidence may keep out at once: one in this many. More means that the
 /// evidence, not the routers, is bad.
@@ -68,7 +72,7 @@ impl Exchange {
         now: Timestamp,
     ) -> Result<Intake, ReportError> {
         let report = Report::decode(&signed.bytes)?;
-        self.check_reporter(&report, signed)?;
+        self.check_reporter(&report, signed, now)?;
         self.reporters.insert(report.reporter, report.issued);
         let round = self.round_at(now);
         let first_of_round = self.rounds.insert(report.group, round) != Some(round);
@@ -90,15 +94,33 @@ impl Exchange {
         now.as_nanos() / interval.max(1)
     }
 
-    fn check_reporter(&self, report: &Report, signed: &SignedReport) -> Result<(), ReportError> {
+    fn check_reporter(
+        &self,
+        report: &Report,
+        signed: &SignedReport,
+        now: Timestamp,
+    ) -> Result<(), ReportError> {
         let record = self
             .active(report.reporter, report.group)
             .ok_or(ReportError::NotMember(report.reporter, report.group))?;
         signed.verify(&record.member.account_key)?;
         match self.reporters.get(&report.reporter) {
-            Some(last) if *last >= report.issued => Err(ReportError::Stale { last: *last }),
+            Some(last) if *last >= report.issued && !self.has_news_of_itself(report, now) => {
+                Err(ReportError::Stale { last: *last })
+            }
             _ => Ok(()),
         }
+    }
+
+    /// Says whether the reporter's own row in the report is newer than the one held: then the
+    /// report is no replay, whatever its clock says (it may have gone back).
+    fn has_news_of_itself(&self, report: &Report, now: Timestamp) -> bool {
+        let mut rows = report.rows.iter().filter_map(ReportRow::open);
+        rows.any(|row| {
+            row.row.measurer == report.reporter
+                && self.matrix.is_news(&row.row, now)
+                && self.is_members(&row, report.group)
+        })
     }
 
     /// A member of the group that is not quarantined.
@@ -151,10 +173,8 @@ impl Exchange {
         let Some(held) = self.matrix.row(measurer).cloned() else { return };
         let Some(z) = self.routers.get(&measurer) else { return };
         let from = held.row.row.cells().iter().filter_map(|cell| self.routers.get(&cell.from()));
-        let segments: Vec<Segment> = from
-            .filter(|a| a.group == z.group)
-            .filter_map(|a| self.segment(a, z, now))
-            .collect();
+        let segments: Vec<Segment> =
+            from.filter(|a| a.group == z.group).filter_map(|a| self.segment(a, z, now)).collect();
         self.changes.push_back(Change::Row(Box::new(RowRecord { held, segments })));
     }
 
@@ -195,10 +215,15 @@ impl Exchange {
         }
         let expected_raw =
             legs().try_fold(Owd::ZERO, |sum, (a, z)| Some(sum + self.matrix.raw(*a, *z)?))?;
+        let fresh = self.config.pulse_interval * STALE_AFTER_INTERVALS;
         let expected = legs().try_fold(Duration::ZERO, |sum, (a, z)| {
-            let owd = self.matrix.figures(*a, *z, now)?.owd?;
-            sum.checked_add(owd.to_duration()?)
+            let figures = self.matrix.figures(*a, *z, now).filter(|f| f.age <= fresh)?;
+            sum.checked_add(figures.owd?.to_duration()?)
         })?;
+        let residual_ns = (observation.owd - expected_raw).as_nanos();
+        if residual_ns.unsigned_abs() > RESIDUAL_NS_MAX {
+            return None;
+        }
         Some(Evidence {
             round: 0,
             at: now,
@@ -206,7 +231,7 @@ impl Exchange {
             headend: observation.headend,
             relays,
             observer: path.observer,
-            residual_ns: (observation.owd - expected_raw).as_nanos(),
+            residual_ns,
             expected,
         })
     }

@@ -111,9 +111,7 @@ impl Exchange {
         }
         let last = self.groups.last_key_value().map_or(0, |(id, _)| id.0);
         let group = GroupId(last.checked_add(1).ok_or(JoinError::Full)?);
-        self.restore_group(GroupRecord::fresh(group))
-            .map_err(|_| JoinError::Full)
-            .map(|()| group)
+        self.restore_group(GroupRecord::fresh(group)).map_err(|_| JoinError::Full).map(|()| group)
     }
 
     fn summary(&self, group: GroupId, entry: &Group) -> GroupSummary {

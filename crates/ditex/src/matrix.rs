@@ -39,12 +39,16 @@ pub(crate) struct Matrix {
 impl Matrix {
     /// Keeps the row if it is newer than the one held; says whether it was.
     pub(crate) fn offer(&mut self, offered: HeldRow) -> bool {
-        let measurer = offered.row.row.measurer;
-        let newer = self.rows.get(&measurer).is_none_or(|held| is_newer(&offered, held));
+        let newer = self.is_news(&offered.row.row, offered.received);
         if newer {
-            self.rows.insert(measurer, offered);
+            self.rows.insert(offered.row.row.measurer, offered);
         }
         newer
+    }
+
+    /// Says whether a row that arrives `now` would be kept.
+    pub(crate) fn is_news(&self, row: &Row, now: Timestamp) -> bool {
+        self.rows.get(&row.measurer).is_none_or(|held| is_newer(row, held, now))
     }
 
     pub(crate) fn remove(&mut self, measurer: NodeId) {
@@ -110,11 +114,10 @@ fn age(held: &HeldRow, now: Timestamp) -> Duration {
 
 /// Rows of one clock epoch are ordered by number. A different epoch is a later one if its time is
 /// later, or if the held row is so old that its measurer must have started anew.
-fn is_newer(offered: &HeldRow, held: &HeldRow) -> bool {
-    let (new, old): (&Row, &Row) = (&offered.row.row, &held.row.row);
+fn is_newer(new: &Row, held: &HeldRow, now: Timestamp) -> bool {
+    let old = &held.row.row;
     if new.clock_epoch == old.clock_epoch {
         return new.seq > old.seq;
     }
-    new.measured > old.measured
-        || age(held, offered.received) > old.interval() * STALE_AFTER_INTERVALS
+    new.measured > old.measured || age(held, now) > old.interval() * STALE_AFTER_INTERVALS
 }

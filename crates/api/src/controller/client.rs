@@ -94,11 +94,8 @@ impl ControllerClient {
         controller: &AccountKey,
     ) -> Result<Option<(SignedRoster, Roster)>, ApiError> {
         let wait = wait.min(ROSTER_WAIT_MAX);
-        let path = format!(
-            "/v1/roster/{}?since={since}&wait_ms={}",
-            membership.group.0,
-            wait.as_millis()
-        );
+        let path =
+            format!("/v1/roster/{}?since={since}&wait_ms={}", membership.group.0, wait.as_millis());
         let call = Call::get(path).timeout(wait + crate::http::CALL_TIMEOUT_DEFAULT);
         let http = self.http.clone().with_bearer(hex::encode(membership.member_token));
         let answer = http.call(call).await?;
@@ -234,10 +231,7 @@ fn last_issued(error: &ApiError) -> Option<Timestamp> {
     last.checked_add(1).map(Timestamp::from_nanos)
 }
 
-fn open_roster(
-    base64: &str,
-    controller: &AccountKey,
-) -> Result<(SignedRoster, Roster), ApiError> {
+fn open_roster(base64: &str, controller: &AccountKey) -> Result<(SignedRoster, Roster), ApiError> {
     let octets = STANDARD.decode(base64).map_err(|error| unreadable(&error))?;
     let signed = SignedRoster::from_bytes(&octets).map_err(|error| unreadable(&error))?;
     let roster = signed.open(controller).map_err(|error| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::{FromRequestParts, State};
 use axum::http::request::Parts;
 use srwan_api::controller::{Groups, QuarantineBody, RouterDetail, TokenAnswer, TokenBody};
 use srwan_api::http::ApiError;
@@ -11,7 +11,7 @@ use srwan_wire::id::NodeId;
 use srwan_wire::time::Timestamp;
 
 use super::public::{detail_of, groups_of, node_id};
-use super::{App, Bearer, Body, Dear, Json, PeerAddress};
+use super::{App, Bearer, Body, Dear, Json, Path, PeerAddress};
 use crate::desk::Desk;
 use crate::keys::Secret;
 use crate::problem::{Problem, bad_body, code};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
@@ -17,7 +17,7 @@ use srwan_wire::report::SignedReport;
 use srwan_wire::roster::SignedJoinRequest;
 use tokio::time::Instant;
 
-use super::{App, Bearer, Body, Dear, Json, PeerAddress, Query};
+use super::{App, Bearer, Body, Dear, Json, Path, PeerAddress, Query};
 use crate::problem::{Problem, bad_body, code};
 
 /// Joins a router, or takes what has changed about it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -17,7 +17,7 @@ use srwan_ditex::{
 use srwan_wire::id::NodeId;
 use srwan_wire::time::Timestamp;
 
-use super::{App, Json, Query};
+use super::{App, Json, Path, Query};
 use crate::problem::{Problem, code};
 
 /// Nanoseconds of an hour.

@@ -64,7 +64,8 @@ pub fn read(from: &Connection, a: u32, z: u32) -> Result<Vec<HourRow>, StoreErro
          FROM segment_hour WHERE a = ?1 AND z = ?2 ORDER BY hour",
     )?;
     let rows = statement.query_map([a, z], |row| {
-        let natural = |index| row.get::<_, i64>(index).map(|value| u64::try_from(value).unwrap_or(0));
+        let natural =
+            |index| row.get::<_, i64>(index).map(|value| u64::try_from(value).unwrap_or(0));
         Ok(HourRow {
             hour: natural(0)?,
             samples: natural(1)?,

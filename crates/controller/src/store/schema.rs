@@ -28,7 +28,7 @@ CREATE TABLE router_group (
 ) STRICT;
 CREATE TABLE router (
     node INTEGER PRIMARY KEY,
-    group_id INTEGER NOT NULL REFERENCES router_group (group_id),
+    group_id INTEGER NOT NULL REFERENCES router_group (group_id) DEFERRABLE INITIALLY DEFERRED,
     member BLOB NOT NULL,          -- borsh of wire::roster::Member
     issued INTEGER NOT NULL,       -- ns since 1970, by the router's clock
     joined INTEGER NOT NULL,       -- ns since 1970

@@ -39,9 +39,11 @@ impl Process {
         let url = format!("http://{}", address.expect("the child says where it listens"));
         Self { child, client: srwan_api::controller::ControllerClient::new(&url).unwrap() }
     }
+}
 
-    /// SIGKILL.
-    fn kill(mut self) {
+impl Drop for Process {
+    /// SIGKILL: what the tests here are about.
+    fn drop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -59,7 +61,7 @@ async fn nothing_that_was_answered_is_lost_by_kill_9() {
         let token = tokio::task::spawn_blocking(move || token_new(&path)).await.unwrap().unwrap();
         let asked = request(controller, Some(token.clone()), profile(index));
         let joined = process.client.join(asked, &account(index)).await.unwrap();
-        process.kill();
+        drop(process);
         let process = Process::start(dir.path());
         let stolen = request(controller, Some(token), profile(100 + index));
         let error = process.client.join(stolen, &account(100 + index)).await.unwrap_err();
@@ -69,7 +71,7 @@ async fn nothing_that_was_answered_is_lost_by_kill_9() {
             process.client.roster(&joined, 0, wait, &controller).await.unwrap().unwrap();
         assert_eq!(signed, joined.signed, "the same roster, octet for octet");
         rosters.push(joined.roster);
-        process.kill();
+        drop(process);
     }
     assert!(rosters.is_sorted_by(|earlier, later| earlier.seq < later.seq));
     assert_eq!(rosters.last().unwrap().members.len(), 6);

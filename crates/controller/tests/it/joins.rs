@@ -23,8 +23,7 @@ async fn one_token_lets_one_router_in_under_a_hundred_parallel_uses() {
     let token = world.token().await;
     let mut uses = JoinSet::new();
     for index in 1..=100 {
-        let request =
-            request(world.running.controller_key, Some(token.clone()), profile(index));
+        let request = request(world.running.controller_key, Some(token.clone()), profile(index));
         let (client, account) = (world.client(), account(index));
         uses.spawn(async move { client.join(request, &account).await });
     }

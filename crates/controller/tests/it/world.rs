@@ -118,8 +118,12 @@ pub fn profile(index: u32) -> Profile {
     let [_, b, c, d] = index.to_be_bytes();
     let mut node_key = [1; 32];
     node_key[..4].copy_from_slice(&index.to_le_bytes());
-    let location =
-        Location { city: "London".into(), country: "GB".into(), lat_e6: 51_500_000, lon_e6: -100_000 };
+    let location = Location {
+        city: "London".into(),
+        country: "GB".into(),
+        lat_e6: 51_500_000,
+        lon_e6: -100_000,
+    };
     Profile {
         node_key: NodeKey(node_key),
         account_key: account(index).public(),

@@ -1,6 +1,6 @@
 //! Who gets in, once, and into which group.
 
-use srwan_ditex::{ExchangeConfig, Exchange, JoinError, RosterError, Snapshot, TokenError};
+use srwan_ditex::{Exchange, ExchangeConfig, JoinError, RosterError, Snapshot, TokenError};
 use srwan_wire::id::{AccountKey, GroupId};
 use srwan_wire::roster::{JoinRequest, Location, Profile};
 
@@ -108,9 +108,8 @@ fn a_router_goes_to_the_nearest_group_with_room() {
     let config = ExchangeConfig { members_max: 2, ..ExchangeConfig::default() };
     let mut exchange = exchange(config);
     let (europe, america) = (place(50, 8), place(40, -90));
-    let mut group = |index, place: &Location| {
-        join_at(&mut exchange, index, place.clone()).unwrap().group.0
-    };
+    let mut group =
+        |index, place: &Location| join_at(&mut exchange, index, place.clone()).unwrap().group.0;
     assert_eq!([group(1, &europe), group(2, &europe)], [1, 1]);
     assert_eq!([group(3, &america), group(4, &america), group(5, &europe)], [2, 2, 3]);
     assert_eq!(group(6, &america), 3, "the only group with room, however far");

@@ -65,11 +65,7 @@ pub fn signed(index: u32, request: JoinRequest) -> SignedJoinRequest {
 }
 
 /// Joins the `index`th router, at `place`, with a token of its own.
-pub fn join_at(
-    exchange: &mut Exchange,
-    index: u32,
-    place: Location,
-) -> Result<Joined, JoinError> {
+pub fn join_at(exchange: &mut Exchange, index: u32, place: Location) -> Result<Joined, JoinError> {
     let token = format!("token-{index}");
     exchange.issue_token(&token, None).unwrap();
     let profile = Profile { location: place, ..profile(index) };

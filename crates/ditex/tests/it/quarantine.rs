@@ -68,10 +68,7 @@ fn run(config: ExchangeConfig, slower: impl Fn(u32) -> i64) -> Exchange {
             let owd = 50 + slower(relay);
             (1..=3).map(move |headend| path(headend, &[relay], 6, owd))
         });
-        let report = Report {
-            paths: paths.collect(),
-            ..report(1, u64::from(seq), &rows)
-        };
+        let report = Report { paths: paths.collect(), ..report(1, u64::from(seq), &rows) };
         let now = at(10 * u64::from(seq));
         exchange.handle_report(&sign_report(&report), now).unwrap();
     }
@@ -109,6 +106,13 @@ fn evidence_only_counts_where_the_operator_wants_it_to() {
     let exchange = run(config, |_| 40);
     assert_eq!(roster(&exchange).members.len(), 6);
     assert!(exchange.router(node(4), at(300)).unwrap().rating.unwrap().accuracy() < 100);
+}
+
+#[test]
+fn a_clock_that_was_set_is_no_evidence() {
+    let exchange = run(ExchangeConfig::default(), |_| 3_600_000);
+    let rating = exchange.router(node(4), at(300)).unwrap().rating.unwrap().clone();
+    assert_eq!((rating.evidence().count(), roster(&exchange).members.len()), (0, 6));
 }
 
 #[test]

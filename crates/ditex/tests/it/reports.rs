@@ -101,6 +101,21 @@ fn a_report_that_is_not_a_members_is_refused() {
 }
 
 #[test]
+fn a_reporter_whose_clock_went_back_is_heard_as_long_as_its_own_row_is_new() {
+    let mut exchange = of(2);
+    let mut take = |issued, rows: &[_]| {
+        exchange.handle_report(&sign_report(&report(1, issued, rows)), at(10)).map(|i| i.rows_new)
+    };
+    assert_eq!(take(5, &[row(1, 7, &[], true)]), Ok(1));
+    assert_eq!(take(4, &[row(1, 8, &[], true)]), Ok(1));
+    let replayed = take(4, &[row(1, 8, &[], true), row(2, 9, &[], true)]);
+    assert_eq!(replayed, Err(ReportError::Stale { last: at(4) }));
+    let mut forged = row(1, 9, &[], true);
+    forged.signature = row(2, 9, &[], true).signature;
+    assert_eq!(take(3, &[forged]), Err(ReportError::Stale { last: at(4) }));
+}
+
+#[test]
 fn one_bad_row_spoils_no_other() {
     let mut exchange = of(3);
     let mut forged = row(2, 1, &[(1, 1)], true);
@@ -118,9 +133,10 @@ fn an_older_row_never_replaces_a_newer_one() {
         exchange.handle_report(&sign_report(&report(1, issued, &rows)), at(10)).unwrap();
         exchange.segments(&SegmentQuery::default(), at(10))[0].figures.owd.unwrap().as_micros()
     };
-    assert_eq!([owd_after(1, 5, 30), owd_after(2, 4, 90), owd_after(3, 6, 31)], [
-        30_000, 30_000, 31_000
-    ]);
+    assert_eq!(
+        [owd_after(1, 5, 30), owd_after(2, 4, 90), owd_after(3, 6, 31)],
+        [30_000, 30_000, 31_000]
+    );
 }
 
 #[test]
