@@ -2,3 +2,6 @@
 
 #[path = "../../crates/wire/tests/it/exercise.rs"]
 pub mod wire;
+
+#[path = "../../crates/ledger/tests/it/formats/exercise.rs"]
+pub mod ledger;

@@ -12,7 +12,7 @@ use crate::source;
 ///
 /// **Errors:** cargo cannot be run, or a test fails.
 pub fn run() -> Result<()> {
-    for package in ["srwan-wire"] {
+    for package in ["srwan-wire", "srwan-ledger"] {
         let status = Command::new("cargo")
             .current_dir(source::root())
             .args(["test", "--package", package, "--test", "it", "--", "fixtures"])

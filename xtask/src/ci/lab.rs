@@ -18,23 +18,20 @@ const BUILD_LIMIT: Duration = Duration::from_secs(12 * 60);
 const STORY_LIMIT: Duration = Duration::from_secs(5 * 60);
 
 /// Told beside the default story: the one whose expectations the default does not have.
-const SCENARIO: &str = "crates/lab/scenarios/path-death.toml";
+const SCENARIO: &str = "path-death";
 
 /// Builds the binary, tells both stories, and looks that nothing is left behind.
 ///
 /// **Errors:** an expectation of a scenario did not hold, or a namespace stayed.
 pub fn run() -> Result<Outcome> {
     let root = source::root();
-    if !root.join(SCENARIO).is_file() {
-        return Ok(Outcome::Skipped(format!("{SCENARIO} does not exist")));
-    }
     run_command(&mut cargo(&["build", "--locked", "--release"]), BUILD_LIMIT)?;
     if let Some(why) = cannot_make_namespaces() {
         return Ok(Outcome::Skipped(why));
     }
     let namespaces = namespaces();
     let binary = target_folder(&root).join("release/srwan");
-    for words in [&["lab", "up"][..], &["lab", "up", "--topo", SCENARIO]] {
+    for words in [&["lab", "up"][..], &["lab", "up", "--scenario", SCENARIO]] {
         run_command(Command::new(&binary).current_dir(&root).args(words), STORY_LIMIT)?;
     }
     let left: Vec<String> =

@@ -4,6 +4,7 @@ mod attacks;
 mod conservation;
 mod dividends;
 mod fees;
+mod formats;
 mod lanes;
 mod model;
 mod registration;

@@ -17,12 +17,6 @@ impl Draw {
         out
     }
 
-    pub fn octets(&mut self, count: u32) -> Vec<u8> {
-        let mut out = vec![0; usize::try_from(count).unwrap()];
-        self.0.fill(&mut out);
-        out
-    }
-
     pub fn word(&mut self) -> u64 {
         u64::from_be_bytes(self.array())
     }

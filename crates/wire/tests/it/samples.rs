@@ -64,7 +64,7 @@ pub fn segment(draw: &mut Draw) -> Vec<u8> {
     header.write(&mut packet);
     packet.extend(draw.array::<LINK_TAG_LEN>());
     let payload = draw.below(40);
-    packet.extend(draw.octets(payload));
+    packet.extend((0..payload).map(|_| draw.array::<1>()[0]));
     packet.extend(draw.array::<AEAD_TAG_LEN>());
     packet
 }

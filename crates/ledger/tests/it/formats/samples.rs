@@ -1,0 +1,142 @@
+//! One valid encoding of each format, from drawn values.
+
+use srwan_ledger::amount::Amount;
+use srwan_ledger::fee::FeeSchedule;
+use srwan_ledger::lane::{LaneOpen, Payee};
+use srwan_ledger::router::{Contradiction, Registration};
+use srwan_ledger::ticket::Ticket;
+use srwan_ledger::tx::{Action, Author, SignedTx};
+use srwan_ledger::vote::VoteAction;
+use srwan_wire::id::{AccountKey, ChainId, Height, LaneId, NodeKey, Octets, PathHash};
+use srwan_wire::receipt::{
+    Delivery, DeliveryBody, LinkCounters, LinkStatement, LinkStatementBody, Price, Receipt,
+    ReceiptBody,
+};
+use srwan_wire::roster::{Class, Location};
+use srwan_wire::time::Timestamp;
+
+use super::draw::Draw;
+use super::exercise::{first_state, genesis, next_block, secret};
+
+fn person(draw: &mut Draw) -> u8 {
+    u8::try_from(draw.below(8) + 1).unwrap()
+}
+
+fn amount(draw: &mut Draw) -> Amount {
+    Amount::from_base(u64::from(draw.below(u32::MAX)))
+}
+
+pub fn tx(draw: &mut Draw) -> Vec<u8> {
+    borsh::to_vec(&any_tx(draw)).unwrap()
+}
+
+pub fn block(draw: &mut Draw) -> Vec<u8> {
+    let txs = (0..draw.below(4)).map(|_| any_tx(draw)).collect();
+    borsh::to_vec(&next_block(&first_state(), txs)).unwrap()
+}
+
+/// The state after a block of transfers and whatever else was drawn.
+pub fn snapshot(draw: &mut Draw) -> Vec<u8> {
+    let mut state = first_state();
+    let txs = (1..=8).map(|who| signed(who, 0, any_action(draw))).collect();
+    let block = next_block(&state, txs);
+    state.execute(&block).unwrap();
+    state.to_snapshot()
+}
+
+fn any_tx(draw: &mut Draw) -> SignedTx {
+    let who = person(draw);
+    let nonce = u64::from(draw.below(2));
+    signed(who, nonce, any_action(draw))
+}
+
+fn signed(who: u8, nonce: u64, action: Action) -> SignedTx {
+    Author::new(genesis().chain_id(), FeeSchedule::DEFAULT, secret(who)).sign(nonce, action)
+}
+
+fn any_action(draw: &mut Draw) -> Action {
+    match draw.below(11) {
+        0 => Action::Transfer { to: secret(person(draw)).public(), amount: amount(draw) },
+        1 => Action::EscrowAdd { amount: amount(draw) },
+        2 => Action::EscrowWithdraw { amount: amount(draw) },
+        3 => Action::LaneOpen(lane_open(draw)),
+        4 => Action::LaneRaise { lane: LaneId(draw.array()), amount: amount(draw) },
+        5 => Action::LaneClose { lane: LaneId(draw.array()) },
+        6 => Action::Ticket(ticket(draw)),
+        7 => Action::RegisterRouter(registration(draw)),
+        8 => Action::RetireRouter,
+        9 => Action::ReportContradiction(Box::new(Contradiction {
+            left: statement(draw),
+            right: statement(draw),
+        })),
+        _ => Action::Vote(vote(draw)),
+    }
+}
+
+fn lane_open(draw: &mut Draw) -> LaneOpen {
+    let payee =
+        |draw: &mut Draw| Payee { account: secret(person(draw)).public(), weight: draw.below(5) };
+    LaneOpen {
+        path: PathHash(draw.array()),
+        payees: (0..draw.below(4) + 1).map(|_| payee(draw)).collect(),
+        price: Price(u64::from(draw.below(100_000_000))),
+        cap: amount(draw),
+        fee_reserve: amount(draw),
+        expiry: Height(u64::from(draw.below(1_000))),
+    }
+}
+
+fn ticket(draw: &mut Draw) -> Ticket {
+    let (lane, path) = (LaneId(draw.array()), PathHash(draw.array()));
+    let chain = genesis().chain_id();
+    let octets = Octets(draw.word());
+    let receipt = ReceiptBody {
+        chain,
+        lane,
+        path,
+        octets,
+        price: Price::REFERENCE,
+        expiry: Height(draw.word()),
+    };
+    let delivery = DeliveryBody { chain, lane, path, octets: Octets(draw.word()) };
+    Ticket {
+        lane,
+        receipt: Receipt::new(receipt, &secret(person(draw))),
+        delivery: Delivery::new(delivery, &secret(person(draw))),
+        statements: (0..draw.below(3)).map(|_| statement(draw)).collect(),
+    }
+}
+
+fn statement(draw: &mut Draw) -> LinkStatement {
+    let reporter = person(draw);
+    let body = LinkStatementBody {
+        chain: ChainId(draw.array()),
+        reporter: secret(reporter).public(),
+        peer: AccountKey(draw.array()),
+        boot_time: Timestamp::from_nanos(draw.word()),
+        boot_nonce: draw.word(),
+        seq: draw.word(),
+        counters: LinkCounters { out_octets: Octets(draw.word()), ..LinkCounters::default() },
+    };
+    LinkStatement::new(body, &secret(reporter))
+}
+
+fn registration(draw: &mut Draw) -> Registration {
+    Registration {
+        node_key: NodeKey(draw.array()),
+        location: Location { city: "Lisbon".into(), country: "PT".into(), ..Location::default() },
+        asn: draw.below(100_000),
+        class: if draw.chance() { Class::Public } else { Class::Premium },
+        price: Price(draw.word()),
+    }
+}
+
+fn vote(draw: &mut Draw) -> VoteAction {
+    let commission_bps = u16::try_from(draw.below(3_000)).unwrap();
+    match draw.below(4) {
+        0 => VoteAction::Open { commission_bps },
+        1 => VoteAction::Join { leader: secret(person(draw)).public() },
+        2 => VoteAction::Leave,
+        _ => VoteAction::SetCommission { commission_bps },
+    }
+}
