@@ -107,6 +107,7 @@ async fn live(config: Config) -> anyhow::Result<()> {
     let joined = tokio::select! {
         joined = controller.membership() => joined?,
         () = signals.end() => return Ok(()),
+        () = shared.end.notified() => return Ok(()),
     };
     let running = start(&shared, opened, &joined.0, ledger, told, &mut tasks)?;
     let (membership, is_fresh) = joined;
@@ -385,6 +386,7 @@ impl Signals {
             tokio::select! {
                 _ = self.terminate.recv() => return,
                 _ = self.interrupt.recv() => return,
+                () = shared.end.notified() => return,
                 _ = self.hangup.recv() => reload(shared),
             }
         }

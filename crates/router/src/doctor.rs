@@ -3,8 +3,11 @@
 //! Checks run one by one, by name; each is independent of whether a router runs.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::Context;
+use srwan_api::router::HealthItem;
 use tokio::net::TcpStream;
 
 use crate::config::Config;
@@ -43,36 +46,55 @@ pub struct Finding {
     pub fault: Option<Fault>,
 }
 
-/// Runs all checks, or only the one called `only`.
-pub async fn run(config: &Config, only: Option<&str>) -> Vec<Finding> {
+/// Checks this host, and with a configuration also what it names; only what is wrong is returned.
+///
+/// # Errors
+/// The configuration cannot be used.
+pub fn doctor(config_path: Option<&Path>) -> anyhow::Result<Vec<HealthItem>> {
+    let config = config_path.map(Config::load).transpose()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the async runtime")?;
+    let findings = runtime.block_on(run(config.as_ref(), None));
+    Ok(findings.into_iter().filter_map(|finding| finding.fault).map(HealthItem::from).collect())
+}
+
+/// Runs all checks, or only the one called `only`. Without a configuration only the host is looked at.
+pub async fn run(config: Option<&Config>, only: Option<&str>) -> Vec<Finding> {
     let wanted = |check: &str| only.is_none_or(|only| only == check);
-    let local: [(&'static str, fn(&Config) -> Option<Fault>); 7] = [
-        ("permission", permission),
-        ("tun", tun),
-        ("filter", filter),
-        ("port", port),
-        ("clock", clock),
-        ("reverse-path", reverse_path),
-        ("state", state_dir),
-    ];
-    let chosen = local.into_iter().filter(|(check, _)| wanted(check));
-    let mut findings: Vec<Finding> =
-        chosen.map(|(check, run)| Finding { check, fault: run(config) }).collect();
+    let mut findings = Vec::new();
+    let mut add = |check, fault| findings.push(Finding { check, fault });
+    for (check, look) in HOST_CHECKS.iter().filter(|(check, _)| wanted(check)) {
+        add(check, look());
+    }
+    let Some(config) = config else { return findings };
+    for (check, look) in CONFIG_CHECKS.iter().filter(|(check, _)| wanted(check)) {
+        add(check, look(config));
+    }
     if wanted("controller") {
-        let fault = reach(CONTROLLER, "controller", &config.controller.url).await;
-        findings.push(Finding { check: "controller", fault });
+        add("controller", reach(CONTROLLER, "controller", &config.controller.url).await);
     }
     if let Some(ledger) = config.ledger.as_ref().filter(|_| wanted("ledger")) {
-        let fault = reach(LEDGER, "ledger", &ledger.url).await;
-        findings.push(Finding { check: "ledger", fault });
+        add("ledger", reach(LEDGER, "ledger", &ledger.url).await);
     }
     findings
 }
 
+type HostCheck = (&'static str, fn() -> Option<Fault>);
+type ConfigCheck = (&'static str, fn(&Config) -> Option<Fault>);
+
+const HOST_CHECKS: [HostCheck; 4] = [
+    ("permission", permission),
+    ("tun", tun),
+    ("filter", filter),
+    ("reverse-path", reverse_path),
+];
+
+const CONFIG_CHECKS: [ConfigCheck; 3] = [("port", port), ("clock", clock), ("state", state_dir)];
+
 /// `CAP_NET_ADMIN`. Source: include/uapi/linux/capability.h.
 const CAP_NET_ADMIN_BIT: u32 = 12;
 
-fn permission(_: &Config) -> Option<Fault> {
+fn permission() -> Option<Fault> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let bits = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
@@ -86,7 +108,7 @@ fn permission(_: &Config) -> Option<Fault> {
     })
 }
 
-fn tun(_: &Config) -> Option<Fault> {
+fn tun() -> Option<Fault> {
     let opened = std::fs::OpenOptions::new().read(true).write(true).open("/dev/net/tun");
     opened.err().map(|error| {
         Fault::new(
@@ -98,7 +120,7 @@ fn tun(_: &Config) -> Option<Fault> {
     })
 }
 
-fn filter(_: &Config) -> Option<Fault> {
+fn filter() -> Option<Fault> {
     nft::is_installed().err().map(|error| {
         Fault::new(
             NO_NFTABLES,
@@ -147,7 +169,7 @@ fn is_clock_disciplined() -> io::Result<bool> {
     Ok(state.status & libc::STA_UNSYNC == 0)
 }
 
-fn reverse_path(_: &Config) -> Option<Fault> {
+fn reverse_path() -> Option<Fault> {
     let value = sysctl::read("ipv4/conf/all/rp_filter").ok()?;
     (value == "1").then(|| {
         Fault::new(

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use srwan_api::router::HealthItem;
+
 /// A failure an operator can act on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
@@ -37,6 +39,18 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+impl From<Fault> for HealthItem {
+    fn from(fault: Fault) -> Self {
+        Self {
+            code: fault.code.into(),
+            state: "degraded".into(),
+            what: fault.what,
+            why: fault.why,
+            fix: fault.fix,
+        }
+    }
+}
 
 /// The file could not be read.
 pub const CONFIG_UNREADABLE: &str = "SRW-K001";

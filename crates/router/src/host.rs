@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use ipnet::IpNet;
+use srwan_api::router::{Host as HostShape, HostChange};
 
 use crate::config::Config;
 use crate::fault::{self, Fault};
@@ -188,6 +189,21 @@ pub fn show(state_dir: &Path) -> Result<Vec<Change>, Fault> {
         changes.push(Change { kind: "sysctl", what });
     }
     Ok(changes)
+}
+
+/// Where a router keeps its state unless its configuration says otherwise.
+const STATE_DIR_DEFAULT: &str = "/var/lib/srwan";
+
+/// Undoes what a router left on this host, and says what that was.
+///
+/// # Errors
+/// As [`cleanup`].
+pub fn host_cleanup() -> anyhow::Result<HostShape> {
+    let state_dir = Path::new(STATE_DIR_DEFAULT);
+    let changes = show(state_dir)?.into_iter();
+    cleanup(state_dir)?;
+    let changes = changes.map(|change| HostChange { kind: change.kind.into(), what: change.what });
+    Ok(HostShape { schema: "srwan.host/1".into(), changes: changes.collect() })
 }
 
 /// Undoes everything that [`show`] lists, also after a SIGKILL.

@@ -37,3 +37,5 @@ pub mod tun;
 pub mod udp;
 
 pub use daemon::run;
+pub use doctor::doctor;
+pub use host::host_cleanup;

@@ -8,7 +8,7 @@ use srwan_api::router::Reachability;
 use srwan_node::ping::PingOutcome;
 use srwan_wire::id::{GroupId, NodeId};
 use srwan_wire::time::Timestamp;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{Notify, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -68,6 +68,8 @@ pub struct Shared {
     pub is_reporter: AtomicBool,
     /// The operator's files.
     pub geo: Mutex<Geo>,
+    /// Somebody asked the router to end.
+    pub end: Notify,
     /// The number of the next ping.
     pub next_ping: AtomicU64,
     group: Mutex<Option<GroupId>>,
@@ -93,6 +95,7 @@ impl Shared {
             wallet,
             is_reporter: AtomicBool::new(false),
             geo: Mutex::new(geo),
+            end: Notify::new(),
             next_ping: AtomicU64::new(1),
             group: Mutex::default(),
             controller: Mutex::default(),

@@ -127,6 +127,7 @@ fn routes(shared: Arc<Shared>) -> Router {
         .route("/v1/events", get(events))
         .route("/v1/host", get(host_changes))
         .route("/v1/drain", post(drain))
+        .route("/v1/shutdown", post(shutdown))
         .with_state(shared)
 }
 
@@ -167,6 +168,13 @@ async fn host_changes(State(shared): App) -> Answer<shape::Host> {
 async fn drain(State(shared): App) -> Answer<shape::Status> {
     ask(&shared, |node, now, _| node.drain(now)).await?;
     status::status(State(shared)).await
+}
+
+/// The router ends as it does on SIGTERM; the answer is its last status.
+async fn shutdown(State(shared): App) -> Answer<shape::Status> {
+    let last = status::status(State(Arc::clone(&shared))).await;
+    shared.end.notify_one();
+    last
 }
 
 /// The way to the node, once there is one.

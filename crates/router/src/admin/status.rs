@@ -10,7 +10,6 @@ use srwan_control::MemberState;
 use srwan_node::view::{EndpointView, NodeView, PeerView};
 
 use super::{Answer, App, view};
-use crate::fault::Fault;
 use crate::names::Names;
 use crate::shared::{Reach, Shared};
 
@@ -37,7 +36,8 @@ fn make(shared: &Shared, seen: Option<&NodeView>) -> shape::Status {
     let coins = |pick: fn(&srwan_api::ledger::Account) -> &String| {
         account.map_or_else(|| "0".to_owned(), |account| pick(account).clone())
     };
-    let health: Vec<_> = shared.faults().into_iter().map(health_item).collect();
+    let health: Vec<shape::HealthItem> =
+        shared.faults().into_iter().map(shape::HealthItem::from).collect();
     let (state, sentence) = describe(seen, &health);
     let members = seen.map_or(0, |view| count(view.members.len()));
     let last_ok = wallet.last_ok_ns.map(srwan_wire::time::Timestamp::from_nanos);
@@ -149,16 +149,6 @@ fn peer_shape(peer: &PeerView, view: &NodeView, names: &Names) -> shape::Peer {
         rx_packets: peer.meter.link_in.packets,
         tx_packets: peer.meter.link_out.packets,
         handshakes: u64::from(peer.is_up),
-    }
-}
-
-fn health_item(fault: Fault) -> shape::HealthItem {
-    shape::HealthItem {
-        code: fault.code.into(),
-        state: "degraded".into(),
-        what: fault.what,
-        why: fault.why,
-        fix: fault.fix,
     }
 }
 

@@ -3,3 +3,5 @@
 mod disk;
 mod host;
 mod namespace;
+mod network;
+mod story;

@@ -1,0 +1,62 @@
+//! Real routers, a real controller and a real ledger: they meet, carry a flow over a relay, and fail open.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+
+use srwan_api::router::{Matrix, Paths, Pin, Wallet};
+
+use crate::network::{Network, block_on, wait};
+
+/// Octets of the flow: several receipt steps.
+const FLOW_OCTETS: usize = 8 << 20;
+
+#[test]
+fn three_routers_meet_relay_a_flow_and_fail_open() {
+    let Some(mut network) = Network::new(3) else { return };
+    (0..3).for_each(|index| network.start(index));
+    for index in 0..3 {
+        let status = network.wait_status(index, "a full matrix", |status| status.matrix_complete);
+        assert_eq!((status.members, status.peers_up), (3, 2));
+        let matrix: Matrix = network.get(index, "/v1/matrix").unwrap();
+        assert_eq!(matrix.cells.iter().flatten().count(), 6);
+    }
+    let funded = |wallet: &Wallet| wallet.escrow_coins.as_deref() == Some("20");
+    wait("the escrow", || network.get::<Wallet>(0, "/v1/wallet").filter(funded));
+
+    let pin = Pin { dest: "r2".into(), via: vec!["r3".into()] };
+    let client = network.client(0);
+    let pinned: Paths = block_on(async move { client.post("/v1/pin", &pin).await }).unwrap();
+    assert_eq!(pinned.endpoints[0].pinned.as_deref(), Some(&["r3".to_owned()][..]));
+    network.wait_status(0, "the pinned path", |status| {
+        status.engaged.iter().any(|engaged| engaged.relays == ["r3"])
+    });
+    send_flow(&network);
+    let relay = network.wait_status(2, "relayed octets", |s| s.relayed_bytes > 0);
+    let expected = u64::try_from(FLOW_OCTETS).unwrap();
+    assert!(relay.relayed_bytes >= expected, "{} of {expected}", relay.relayed_bytes);
+
+    network.sites[0].router.take().unwrap().kill();
+    send_flow(&network);
+    for index in [1, 2] {
+        assert!(network.sites[index].router.take().unwrap().terminate(), "ended badly");
+    }
+}
+
+/// One TCP flow from site 1 to site 2; whichever way the kernel and the routers send it.
+fn send_flow(network: &Network) {
+    let listener = network.sites[1].netns.enter(|| TcpListener::bind("198.18.2.1:0").unwrap());
+    let address = listener.local_addr().unwrap();
+    let reader = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut octets = Vec::new();
+        stream.read_to_end(&mut octets).unwrap();
+        octets.len()
+    });
+    network.sites[0].netns.enter(|| {
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(&vec![7; FLOW_OCTETS]).unwrap();
+    });
+    assert_eq!(reader.join().unwrap(), FLOW_OCTETS);
+}
