@@ -1,0 +1,101 @@
+//! The grammar: `srwan <noun> <verb>`; only frequent verbs stand on top.
+
+mod daemon;
+mod host;
+mod ledger;
+mod matrix;
+mod path;
+mod ping;
+mod shell;
+mod status;
+mod wallet;
+
+use crate::exit::Exit;
+use crate::output::Output;
+use clap::Subcommand;
+use srwan_api::http::{BlockingClient, HttpClient};
+use std::path::{Path, PathBuf};
+
+/// Everything that `srwan` can do.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Run a segment router on this host.
+    Up(daemon::Up),
+    /// Stop the segment router that runs on this host: it settles its lanes first.
+    Down,
+    /// One look at the router: state, traffic, coins, health.
+    Status(status::Status),
+    /// Probe an endpoint over the direct path and over a path of relays, side by side.
+    Ping(ping::Ping),
+    /// Check this host for whatever keeps a router from working.
+    Doctor(host::Doctor),
+    /// The segment router.
+    #[command(subcommand)]
+    Router(daemon::RouterVerb),
+    /// Candidate paths, the active one, and why.
+    #[command(subcommand)]
+    Path(path::PathVerb),
+    /// The group's one-way delays as this router knows them.
+    Matrix(matrix::Matrix),
+    /// Coins of this router.
+    #[command(subcommand)]
+    Wallet(wallet::WalletVerb),
+    /// Claims for relayed traffic, and what became of them.
+    #[command(subcommand)]
+    Ticket(wallet::TicketVerb),
+    /// The controller: groups, rosters, segments.
+    #[command(subcommand)]
+    Controller(daemon::ControllerVerb),
+    /// The ledger: run a validator, ask one.
+    #[command(subcommand)]
+    Ledger(ledger::LedgerVerb),
+    /// What the router changed on this host.
+    #[command(subcommand)]
+    Host(host::HostVerb),
+    /// The router's web page.
+    #[command(subcommand)]
+    Portal(host::PortalVerb),
+    /// A whole SR-WAN on this machine, in network namespaces.
+    #[command(subcommand)]
+    Lab(srwan_lab::cli::LabCommand),
+    /// Print the completion script of a shell.
+    Completion(shell::Completion),
+    /// Write the manual pages.
+    Man(shell::Man),
+}
+
+impl Command {
+    /// Does it.
+    pub fn run(self, socket: &Path, output: Output) -> anyhow::Result<Exit> {
+        match self {
+            Self::Up(args) => args.run(),
+            Self::Down => daemon::down(socket, output),
+            Self::Status(args) => args.run(socket, output),
+            Self::Ping(args) => args.run(socket, output),
+            Self::Doctor(args) => args.run(output),
+            Self::Router(verb) => verb.run(socket, output),
+            Self::Path(verb) => verb.run(socket, output),
+            Self::Matrix(args) => args.run(socket, output),
+            Self::Wallet(verb) => verb.run(socket, output),
+            Self::Ticket(verb) => verb.run(socket, output),
+            Self::Controller(verb) => verb.run(output),
+            Self::Ledger(verb) => verb.run(output),
+            Self::Host(verb) => verb.run(socket, output),
+            Self::Portal(verb) => verb.run(socket, output),
+            Self::Lab(command) => lab(command),
+            Self::Completion(args) => args.run(),
+            Self::Man(args) => args.run(),
+        }
+    }
+}
+
+/// A client of the router behind `socket`.
+fn router(socket: &Path) -> anyhow::Result<BlockingClient> {
+    Ok(BlockingClient::new(HttpClient::unix(PathBuf::from(socket)))?)
+}
+
+/// The lab has exit codes of its own (docs/testing.md): it ends the process with them.
+fn lab(command: srwan_lab::cli::LabCommand) -> anyhow::Result<Exit> {
+    let code = srwan_lab::cli::run(command);
+    std::process::exit(code)
+}
