@@ -82,12 +82,8 @@ pub async fn run(config: Option<&Config>, only: Option<&str>) -> Vec<Finding> {
 type HostCheck = (&'static str, fn() -> Option<Fault>);
 type ConfigCheck = (&'static str, fn(&Config) -> Option<Fault>);
 
-const HOST_CHECKS: [HostCheck; 4] = [
-    ("permission", permission),
-    ("tun", tun),
-    ("filter", filter),
-    ("reverse-path", reverse_path),
-];
+const HOST_CHECKS: [HostCheck; 4] =
+    [("permission", permission), ("tun", tun), ("filter", filter), ("reverse-path", reverse_path)];
 
 const CONFIG_CHECKS: [ConfigCheck; 3] = [("port", port), ("clock", clock), ("state", state_dir)];
 

@@ -128,10 +128,6 @@ impl Daemon {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
-
-    pub fn is_running(&mut self) -> bool {
-        self.0.try_wait().unwrap().is_none()
-    }
 }
 
 impl Drop for Daemon {
@@ -183,7 +179,9 @@ impl Network {
             let daemon = Daemon::start(&self.hub, role, &dir.join(format!("{role}.toml")));
             self.daemons.push(daemon);
         }
-        wait("the controller's key", || dir.join("controller/controller.key").exists().then_some(()));
+        wait("the controller's key", || {
+            dir.join("controller/controller.key").exists().then_some(())
+        });
     }
 
     /// Starts the router of site `index`.
@@ -211,7 +209,12 @@ impl Network {
     /// Waits until the status of the router of site `index` is as it should be.
     pub fn wait_status(&self, index: usize, what: &str, is_so: impl Fn(&Status) -> bool) -> Status {
         let seen = || self.get::<Status>(index, "/v1/status").filter(|status| is_so(status));
-        wait_or(what, seen, || self.explain(index))
+        self.wait_for(index, what, seen)
+    }
+
+    /// Waits until `look` finds something; if it never does, tells what the router of site `index` says.
+    pub fn wait_for<T>(&self, index: usize, what: &str, look: impl FnMut() -> Option<T>) -> T {
+        wait_or(what, look, || self.explain(index))
     }
 
     /// What a router last said and logged, for a failed test.
@@ -222,7 +225,9 @@ impl Network {
             let is_log = path.extension().is_some_and(|extension| extension == "log");
             is_log.then(|| format!("--- {path:?}\n{}", std::fs::read_to_string(&path).unwrap()))
         });
-        format!("{status:#?}\n{}", logs.collect::<String>())
+        let paths: Option<serde_json::Value> = self.get(index, "/v1/paths");
+        let wallet: Option<serde_json::Value> = self.get(index, "/v1/wallet");
+        format!("{status:#?}\n{paths:#?}\n{wallet:#?}\n{}", logs.collect::<String>())
     }
 }
 
@@ -282,11 +287,7 @@ pub fn wait<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     wait_or(what, look, String::new)
 }
 
-fn wait_or<T>(
-    what: &str,
-    mut look: impl FnMut() -> Option<T>,
-    explain: impl Fn() -> String,
-) -> T {
+fn wait_or<T>(what: &str, mut look: impl FnMut() -> Option<T>, explain: impl Fn() -> String) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
         if let Some(found) = look() {

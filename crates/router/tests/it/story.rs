@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use srwan_api::router::{Matrix, Paths, Pin, Wallet};
 
-use crate::network::{Network, block_on, wait};
+use crate::network::{Network, block_on};
 
 /// Octets of the flow: several receipt steps.
 const FLOW_OCTETS: usize = 8 << 20;
@@ -21,8 +21,8 @@ fn three_routers_meet_relay_a_flow_and_fail_open() {
         let matrix: Matrix = network.get(index, "/v1/matrix").unwrap();
         assert_eq!(matrix.cells.iter().flatten().count(), 6);
     }
-    let funded = |wallet: &Wallet| wallet.escrow_coins.as_deref() == Some("20");
-    wait("the escrow", || network.get::<Wallet>(0, "/v1/wallet").filter(funded));
+    let funded = |wallet: &Wallet| wallet.escrow_coins.as_deref().is_some_and(|c| c != "0");
+    network.wait_for(0, "the escrow", || network.get(0, "/v1/wallet").filter(funded));
 
     let pin = Pin { dest: "r2".into(), via: vec!["r3".into()] };
     let client = network.client(0);
