@@ -178,18 +178,23 @@ impl Node {
     fn on_link(&mut self, event: Event, now: Instant) {
         match event {
             Event::PeerUp(node) => {
-                let is_relayed =
-                    self.dataplane.relays(node).is_some_and(|relays| !relays.is_empty());
-                let reach = if is_relayed { ControlReach::Relayed } else { ControlReach::Direct };
-                self.control.handle_peer_up(node, reach, now);
+                self.tell_reach(node, now);
                 self.settling.event(NodeEvent::PeerUp { node });
             }
+            Event::Rekeyed(node) => self.tell_reach(node, now),
             Event::PeerDown(node) => {
                 self.control.handle_peer_down(node, now);
                 self.settling.event(NodeEvent::PeerDown { node });
             }
-            Event::Rekeyed(_) | Event::Roamed(_, _) => {}
+            Event::Roamed(_, _) => {}
         }
+    }
+
+    /// Tells control how the session with a router goes, which a renewal may have changed.
+    fn tell_reach(&mut self, node: NodeId, now: Instant) {
+        let is_relayed = self.dataplane.relays(node).is_some_and(|relays| !relays.is_empty());
+        let reach = if is_relayed { ControlReach::Relayed } else { ControlReach::Direct };
+        self.control.handle_peer_up(node, reach, now);
     }
 
     fn on_control(&mut self, event: ControlEvent, now: Instant) {

@@ -103,6 +103,8 @@ struct PaidLane {
     receipt: Option<Receipt>,
     receipt_sent_at: Option<Instant>,
     delivered: Octets,
+    /// Cap of the lane that is to follow this one. **Units:** base.
+    successor_cap: u64,
 }
 
 struct HopState {
@@ -225,7 +227,8 @@ impl Payer {
         self.lanes.iter().find(|(_, lane)| ready(lane)).map(|(label, _)| *label)
     }
 
-    /// Paths whose lane is so far used that a successor should be opened.
+    /// Paths whose lane is so far used that a successor should be opened, with its terms: twice the cap, so that a lane
+    /// that stands by locks little and busy traffic needs few lanes; half of what the escrow could not fund.
     #[must_use]
     pub fn wearing_out(&self, sent: impl Fn(LaneLabel) -> Octets) -> Vec<(PathKey, Terms)> {
         let worn = |label: LaneLabel, lane: &PaidLane| {
@@ -242,7 +245,7 @@ impl Payer {
             .filter(|(_, lane)| {
                 !has_successor(&lane.path) && !self.refused.contains_key(&lane.path)
             })
-            .map(|(_, lane)| (lane.path.clone(), lane.terms))
+            .map(|(_, lane)| (lane.path.clone(), Terms { cap: lane.successor_cap, ..lane.terms }))
             .collect()
     }
 
@@ -319,6 +322,11 @@ impl Payer {
             self.out.push_back(PayAction::Close(id));
         }
         self.refused.insert(lane.path.clone(), now + REFUSED_HOLD);
+        let mut same_path = self.lanes.values_mut().filter(|l| l.path == lane.path);
+        if let Some(predecessor) = same_path.find(|l| l.phase == Phase::Ready) {
+            predecessor.successor_cap = (lane.terms.cap / 2).max(1);
+            return;
+        }
         self.out.push_back(PayAction::Phase { path: lane.path, label, phase: LanePhase::Refused });
     }
 
@@ -396,6 +404,7 @@ impl PaidLane {
             receipt: None,
             receipt_sent_at: None,
             delivered: Octets(0),
+            successor_cap: terms.cap.saturating_mul(2),
         }
     }
 
