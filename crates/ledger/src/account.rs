@@ -22,7 +22,8 @@ impl Holds for Account {
     }
 }
 
-/// All accounts. A row is made by the first credit and stays: its nonce keeps old transactions dead.
+/// All accounts. A row is made by the first credit and stays: its nonce keeps old transactions
+/// dead.
 pub type Accounts = Table<AccountKey, Account>;
 
 impl Accounts {

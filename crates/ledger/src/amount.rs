@@ -79,7 +79,8 @@ impl Amount {
         Self(self.0.saturating_sub(other.0))
     }
 
-    /// `self * numerator / denominator`, rounded down; `None` if it does not fit or the denominator is zero.
+    /// `self * numerator / denominator`, rounded down; `None` if it does not fit or the denominator
+    /// is zero.
     #[must_use]
     pub fn fraction(self, numerator: u64, denominator: u64) -> Option<Self> {
         let product = u128::from(self.0) * u128::from(numerator);
@@ -106,7 +107,8 @@ impl Amount {
 
     /// Reads a decimal number of coins such as `20` or `0.25`.
     ///
-    /// **Errors:** [`ParseAmountError`] for a sign, an exponent, more than nine decimals, or too many coins.
+    /// **Errors:** [`ParseAmountError`] for a sign, an exponent, more than nine decimals, or too
+    /// many coins.
     pub fn parse_coins(text: &str) -> Result<Self, ParseAmountError> {
         let (whole, decimals) = text.split_once('.').unwrap_or((text, "0"));
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

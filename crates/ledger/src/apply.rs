@@ -1,7 +1,8 @@
 //! What one transaction does: checked completely, then written completely.
 //!
 //! [`State::check`] turns an [`Action`] into the [`Effect`] that it would have, or into the reason
-//! why not, and changes nothing. [`State::write`] carries an effect out and cannot fail. Between the
+//! why not, and changes nothing. [`State::write`] carries an effect out and cannot fail. Between
+//! the
 //! two stands the fee: a transaction that was admitted pays it and uses its nonce, whether or not
 //! it does what it asks.
 

@@ -51,7 +51,8 @@ pub struct FeeSplit {
     pub dividends: Amount,
 }
 
-/// Splits what a block took in: 25 % to validators with the default 2500 bps, the rest to dividends.
+/// Splits what a block took in: 25 % to validators with the default 2500 bps, the rest to
+/// dividends.
 #[must_use]
 pub fn split(fees: Amount, validator_bps: u16) -> FeeSplit {
     let bps = validator_bps.min(BPS_WHOLE);

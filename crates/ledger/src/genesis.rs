@@ -25,9 +25,11 @@ pub struct Genesis {
     pub supply: Amount,
     /// Who begins with what.
     pub accounts: BTreeMap<AccountKey, Amount>,
-    /// What the subsidy account begins with; the part of the supply that is nobody's goes to the treasury.
+    /// What the subsidy account begins with; the part of the supply that is nobody's goes to the
+    /// treasury.
     pub subsidy: Amount,
-    /// Who finalizes blocks, with their power. May be empty: then the validators' part of fees waits.
+    /// Who finalizes blocks, with their power. May be empty: then the validators' part of fees
+    /// waits.
     pub validators: BTreeMap<AccountKey, u64>,
     /// The rules' parameters.
     pub params: Params,
@@ -198,5 +200,6 @@ pub enum GenesisError {
     },
 }
 
-/// The longest period of a parameter: 200 years of two-second blocks, far from any overflow of a height.
+/// The longest period of a parameter: 200 years of two-second blocks, far from any overflow of a
+/// height.
 const BLOCKS_MAX: u64 = 3_153_600_000;

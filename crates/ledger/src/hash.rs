@@ -7,9 +7,8 @@ use srwan_wire::id::LaneId;
 macro_rules! digest {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(
-            Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize,
-        )]
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(BorshSerialize, BorshDeserialize)]
         pub struct $name(pub [u8; 32]);
 
         impl $name {
@@ -35,7 +34,8 @@ macro_rules! digest {
 }
 
 digest! {
-    /// Names a transaction: the digest of what is signed, so that it does not depend on the signature.
+    /// Names a transaction: the digest of what is signed, so that it does not depend on the
+    /// signature.
     TxHash
 }
 digest! {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!            LaneOpen            LaneClose by the payer, or expiry         claim window over
-//!  (escrow) ----------> Open ------------------------------------> Closing ----------------> (escrow)
+//! (escrow) ----------> Open ------------------------------------> Closing ---------------->
+//! (escrow)
 //!                        |  ^                                       |
 //!                        +--+ Ticket: at least min_settle           + Ticket: any amount
 //! ```
@@ -21,7 +22,8 @@ use crate::ticket::{Division, Terms};
 use srwan_wire::id::{AccountKey, ChainId, Height, LaneId, Octets, PathHash};
 use srwan_wire::receipt::Price;
 
-/// Payees of a lane: at most three relays and the endpoint in practice, eight by the formulas' tests.
+/// Payees of a lane: at most three relays and the endpoint in practice, eight by the formulas'
+/// tests.
 pub const PAYEES_MAX: usize = 8;
 
 /// Who gets a share of a lane, and how much of it.
@@ -64,7 +66,8 @@ pub enum LanePhase {
 
 /// One lane.
 ///
-/// Invariant: `settled` is at most [`Terms::octets_max`] of the cap, so that `paid <= charge <= cap`.
+/// Invariant: `settled` is at most [`Terms::octets_max`] of the cap, so that `paid <= charge <=
+/// cap`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Lane {
     /// Who pays.
@@ -194,7 +197,7 @@ pub struct Lanes {
 
 impl Lanes {
     /// No lanes.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { rows: Table::new(), due: BTreeSet::new() }
     }
 

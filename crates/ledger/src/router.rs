@@ -111,7 +111,7 @@ pub struct Routers {
 
 impl Routers {
     /// No routers.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { rows: Table::new(), node_keys: BTreeMap::new(), due: BTreeSet::new() }
     }
 

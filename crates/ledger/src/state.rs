@@ -56,7 +56,8 @@ impl Pools {
     }
 }
 
-/// Where all coins are. `total` is the sum of the rest, and equals the supply of genesis at every height.
+/// Where all coins are. `total` is the sum of the rest, and equals the supply of genesis at every
+/// height.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Supply {
     /// Sum of all below. **Units:** base units, here and in every field.

@@ -64,7 +64,8 @@ pub struct Division {
 }
 
 impl Terms {
-    /// How the charge for `octets` in total is divided; `None` if a number does not fit, or no one has weight.
+    /// How the charge for `octets` in total is divided; `None` if a number does not fit, or no one
+    /// has weight.
     #[must_use]
     pub fn divide(&self, octets: Octets) -> Option<Division> {
         let charge = Amount::from_base(octets.0).fraction(self.price.0, OCTETS_PER_MB)?;

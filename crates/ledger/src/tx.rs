@@ -17,6 +17,7 @@ use srwan_wire::sign::AccountSecret;
 pub const TX_OCTETS_MAX: u64 = 8_192;
 
 /// What an account asks for.
+#[expect(clippy::large_enum_variant, reason = "tickets, the largest, are the usual case")]
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Action {
     /// Gives coins to another account.

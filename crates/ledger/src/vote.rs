@@ -82,7 +82,7 @@ pub struct Votes {
 
 impl Votes {
     /// No votes.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { groups: Table::new(), voters: Table::new() }
     }
 
@@ -114,7 +114,8 @@ impl Votes {
         }
     }
 
-    /// Does what [`Votes::check`] allowed; returns coins that a dissolved group left, for the dividend pool.
+    /// Does what [`Votes::check`] allowed; returns coins that a dissolved group left, for the
+    /// dividend pool.
     pub fn write(&mut self, sender: AccountKey, action: VoteAction) -> Amount {
         match action {
             VoteAction::Open { commission_bps } => self.open(sender, commission_bps),
@@ -172,7 +173,8 @@ impl Votes {
         self.groups.put(leader, group);
     }
 
-    /// Starts an epoch: each vote weighs what `balance_of` says, each commission is the one last set.
+    /// Starts an epoch: each vote weighs what `balance_of` says, each commission is the one last
+    /// set.
     pub fn start_epoch(&mut self, balance_of: impl Fn(&AccountKey) -> Amount) {
         let voters: Vec<_> = self.voters.iter().map(|(key, voter)| (*key, *voter)).collect();
         for (key, voter) in voters {

@@ -38,7 +38,8 @@ pub struct Pacing {
 impl Config {
     /// Reads and checks the file at `path`.
     ///
-    /// **Errors:** the file cannot be read, has an unknown key, or a value out of range; nothing was started.
+    /// **Errors:** the file cannot be read, has an unknown key, or a value out of range; nothing
+    /// was started.
     pub fn load(path: &Path) -> Result<Self, ApiError> {
         let raw: RawConfig = read_toml(path, code::BAD_CONFIG)?;
         raw.check()

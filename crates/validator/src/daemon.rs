@@ -36,9 +36,11 @@ pub struct Initialised {
     pub validator: AccountKey,
 }
 
-/// Begins a ledger in `state_dir` from the genesis file. Doing it again with the same file does no harm.
+/// Begins a ledger in `state_dir` from the genesis file. Doing it again with the same file does no
+/// harm.
 ///
-/// **Errors:** the genesis file is wrong, or the directory belongs to another ledger. Nothing is overwritten.
+/// **Errors:** the genesis file is wrong, or the directory belongs to another ledger. Nothing is
+/// overwritten.
 pub fn init(genesis: &Path, state_dir: &Path) -> anyhow::Result<Initialised> {
     std::fs::create_dir_all(state_dir).map_err(|error| fault::storage(state_dir, &error))?;
     let key = keys::load_or_create(&state_dir.join(KEY_FILE))?;
@@ -91,9 +93,10 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         stop: stopped.clone(),
     });
     let mut signals = Signals::new()?;
+    let listen = listener.local_addr()?;
     let rpc = spawn_rpc(listener, served, stopped.clone())?;
     let (height, chain_id) = (ledger.view().state.height(), genesis.chain_id());
-    info!(listen = %config.listen, chain = genesis.chain, %chain_id, %height, %validator, "ready ledger");
+    info!(%listen, chain = genesis.chain, %chain_id, %height, %validator, "ready ledger");
     let application = Application {
         ledger: &ledger,
         store: &store,

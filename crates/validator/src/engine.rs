@@ -97,7 +97,8 @@ impl Solo {
         }
     }
 
-    /// Waits until a block is due: `pacing.block` after the last if transactions wait, else `pacing.idle_block`.
+    /// Waits until a block is due: `pacing.block` after the last if transactions wait, else
+    /// `pacing.idle_block`.
     async fn next_block_due(
         &self,
         ledger: &Ledger,

@@ -3,7 +3,8 @@
 use srwan_api::http::ApiError;
 use std::path::Path;
 
-/// Stable codes of what can go wrong with a validator. The letter says where: K configuration, L ledger.
+/// Stable codes of what can go wrong with a validator. The letter says where: K configuration, L
+/// ledger.
 pub mod code {
     /// A configuration or genesis file that cannot be read.
     pub const UNREADABLE: &str = "SRW-K301";

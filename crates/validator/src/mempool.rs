@@ -141,7 +141,8 @@ impl Mempool {
         self.by_account.iter().any(|(key, waiting)| waiting.contains_key(&next_nonce_of(key)))
     }
 
-    /// The best-paying transactions of at most `octets_max`, each account's in order. They stay here.
+    /// The best-paying transactions of at most `octets_max`, each account's in order. They stay
+    /// here.
     pub fn select(
         &self,
         octets_max: u64,

@@ -41,7 +41,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Writes down what ledger the directory is for; `genesis` must be the same if it says so already.
+    /// Writes down what ledger the directory is for; `genesis` must be the same if it says so
+    /// already.
     ///
     /// **Errors:** the directory cannot be written, or belongs to another ledger.
     pub fn init(directory: &Path, genesis: &Genesis) -> Result<(), ApiError> {

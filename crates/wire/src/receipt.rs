@@ -155,7 +155,8 @@ impl Signable for ReceiptBody {
     const DOMAIN: &'static str = "srwan receipt v1";
 }
 
-/// What arrived at the end of a lane's path in total. Signed by the endpoint, the lane's last payee.
+/// What arrived at the end of a lane's path in total. Signed by the endpoint, the lane's last
+/// payee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct DeliveryBody {
     /// The ledger that the lane is on.

@@ -1,4 +1,5 @@
-//! Every format of the ledger: its encodings are pinned, and its corpus of bytes is replayed, as `srwan-wire` does.
+//! Every format of the ledger: its encodings are pinned, and its corpus of bytes is replayed, as
+//! `srwan-wire` does.
 
 #[path = "../../../wire/tests/it/draw.rs"]
 mod draw;

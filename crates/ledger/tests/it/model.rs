@@ -221,7 +221,8 @@ proptest! {
 
     #[test]
     fn the_ledger_does_what_the_obvious_model_does(ops in prop::collection::vec(op(), 1..50)) {
-        // All fees to the dividend pool and no epoch's end, so that the model needs one pot for them.
+        // All fees to the dividend pool and no epoch's end, so that the model needs one pot for
+        // them.
         let params = Params { validator_bps: 0, epoch_blocks: 100_000, ..quick_params() };
         let mut world = World::from(&genesis(params));
         let mut model = Model::new();
@@ -232,7 +233,8 @@ proptest! {
             let fee = i128::from(tx.body.fee.base());
             let outcome = world.run(tx).outcome;
             let done = model.run(who, &op, id, fee);
-            prop_assert_eq!(matches!(outcome, Outcome::Applied(_)), done, "{:?}: {:?}", op, outcome);
+            let applied = matches!(outcome, Outcome::Applied(_));
+            prop_assert_eq!(applied, done, "{:?}: {:?}", op, outcome);
             assert_same(&world, &model);
         }
     }

@@ -62,7 +62,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn a_snapshot_with_a_flipped_bit_is_refused(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
+    fn a_snapshot_with_a_flipped_bit_is_refused(
+        at in any::<prop::sample::Index>(),
+        bit in 0_u8..8,
+    ) {
         let bytes = eventful().state.to_snapshot();
         let mut damaged = bytes.clone();
         let at = at.index(bytes.len());

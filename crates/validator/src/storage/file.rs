@@ -8,7 +8,7 @@ use std::path::Path;
 /// An append-only file as the block log needs it.
 pub trait LogFile {
     /// The file's length in octets.
-    fn len(&self) -> io::Result<u64>;
+    fn size(&self) -> io::Result<u64>;
     /// Fills `buffer` from `offset`.
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
     /// Writes at the end.
@@ -39,7 +39,7 @@ impl DiskFile {
 }
 
 impl LogFile for DiskFile {
-    fn len(&self) -> io::Result<u64> {
+    fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
 

@@ -5,7 +5,8 @@
 //! record  length u32 | height u64 | head check 8 | payload check 16 | payload = borsh(Block)
 //! ```
 //!
-//! Integers are little-endian; a check is the start of a BLAKE3 digest. The head check covers length
+//! Integers are little-endian; a check is the start of a BLAKE3 digest. The head check covers
+//! length
 //! and height, so a damaged length is told from a record that was cut off. A block is acknowledged
 //! after [`BlockLog::append`] returned, which is after the disk said that the record is durable.
 //!
@@ -78,7 +79,8 @@ pub enum LogError {
 
 /// An open log.
 ///
-/// Invariant: `offsets[i]` is where the record of height i + 1 begins; `end` is where the next will.
+/// Invariant: `offsets[i]` is where the record of height i + 1 begins; `end` is where the next
+/// will.
 #[derive(Debug)]
 pub struct BlockLog<F> {
     file: F,
@@ -93,7 +95,7 @@ impl<F: LogFile> BlockLog<F> {
     /// **Errors:** [`LogError`]; the file is as it was, except for a torn end.
     pub fn open(file: F, chain: ChainId) -> Result<(Self, OpenReport), LogError> {
         let mut log = Self { file, offsets: Vec::new(), end: FILE_HEAD_OCTETS, is_poisoned: false };
-        let len = log.file.len()?;
+        let len = log.file.size()?;
         let torn_octets = if log.check_file_head(len, chain)? {
             log.scan(len)?;
             len - log.end
@@ -115,7 +117,8 @@ impl<F: LogFile> BlockLog<F> {
 
     /// Appends a block and makes it durable.
     ///
-    /// **Errors:** [`LogError`]; the block must not be acknowledged, and the log takes nothing more.
+    /// **Errors:** [`LogError`]; the block must not be acknowledged, and the log takes nothing
+    /// more.
     pub fn append(&mut self, block: &Block) -> Result<(), LogError> {
         if self.is_poisoned {
             return Err(LogError::Poisoned);

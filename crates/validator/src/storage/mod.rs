@@ -1,4 +1,5 @@
-//! What a validator keeps on disk: the block log, which is the truth, and snapshots, which save time.
+//! What a validator keeps on disk: the block log, which is the truth, and snapshots, which save
+//! time.
 
 mod file;
 mod log;

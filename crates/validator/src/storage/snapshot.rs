@@ -1,7 +1,7 @@
 //! Snapshots: the state and the index at some height, so that a start need not replay every block.
 //!
-//! `snapshot-<height>.bin` = "SRWSNAP1" | BLAKE3 of the rest, 32 | borsh((state, index)). A snapshot
-//! is written beside its place, made durable, and renamed, so one that has the name is whole. The
+//! `snapshot-<height>.bin` = "SRWSNAP1" | BLAKE3 of the rest, 32 | borsh((state, index)).
+//! A snapshot is written beside its place, made durable, and renamed, so one that has the name is whole. The
 //! last two are kept. A damaged one is named and passed over: the block log can always replace it.
 
 use std::fs::{self, File};
