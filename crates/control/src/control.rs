@@ -20,6 +20,8 @@ use crate::member::Member;
 use crate::observe::{Observations, ObservedPath, PathKey};
 use crate::outgoing::Outgoing;
 use crate::random::PhaseRng;
+use crate::reception::Change;
+use crate::rounds::Rounds;
 use crate::survey::{Carrying, Ground, segments};
 use crate::track::HopFigures;
 
@@ -75,9 +77,8 @@ pub struct Control {
     pub(crate) matrix: Matrix,
     pub(crate) row_seq: u32,
     pub(crate) whole_rows: VecDeque<Row>,
-    pub(crate) next_round: Instant,
-    pub(crate) last_round: Option<Instant>,
-    pub(crate) extra_round: bool,
+    pub(crate) rounds: Rounds,
+    pub(crate) next_greeting: Option<Instant>,
     pub(crate) next_survey: Instant,
     pub(crate) graph: Graph,
     pub(crate) endpoints: BTreeMap<NodeId, Endpoint>,
@@ -103,7 +104,7 @@ impl Control {
         Self {
             clock_epoch: low_bits(rng.next()),
             row_seq: u32::from(low_bits(rng.next())),
-            next_round: now + first,
+            rounds: Rounds::new(&config, now + first),
             config,
             me,
             clock,
@@ -114,8 +115,7 @@ impl Control {
             quarantined: BTreeSet::new(),
             matrix: Matrix::default(),
             whole_rows: VecDeque::new(),
-            last_round: None,
-            extra_round: false,
+            next_greeting: None,
             next_survey: now + SURVEY_INTERVAL,
             graph: Graph::default(),
             endpoints: BTreeMap::new(),
@@ -210,7 +210,7 @@ impl Control {
         self.clock_epoch = low_bits(self.rng.next());
         self.members.values_mut().for_each(|member| member.reception = Default::default());
         self.whole_rows.clear();
-        self.extra_round = true;
+        self.rounds.want(Change::Known);
         self.endpoints.values_mut().for_each(Endpoint::forget_delays);
         self.next_survey = now;
     }
@@ -228,6 +228,7 @@ impl Control {
         member.reach = Some(reach);
         member.lost_since = now;
         member.greet(now);
+        self.next_greeting = Some(now);
         if reach == Reach::Direct {
             member.via = None;
         }
@@ -305,13 +306,9 @@ impl Control {
     /// When [`Control::handle_timeout`] is to be called next.
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
-        let round = if self.extra_round { self.extra_round_at() } else { self.next_round };
-        let greetings = self.members.values().filter(|member| member.greetings_left > 0);
-        let greeting = greetings.map(|member| member.next_greeting);
         let endpoints = self.endpoints.values().map(Endpoint::poll_timeout);
-        greeting
-            .chain(endpoints)
-            .fold(round.min(self.next_round).min(self.next_survey), Instant::min)
+        let others = endpoints.chain(self.next_greeting);
+        others.fold(self.rounds.poll_timeout().min(self.next_survey), Instant::min)
     }
 
     /// The next thing that happened.

@@ -122,7 +122,12 @@ impl Endpoint {
     pub(crate) fn poll_timeout(&self) -> Instant {
         let tracks = self.tracks.values().flat_map(|track| {
             let hop_sample = (!track.is_default()).then_some(track.next_hop_sample);
-            [Some(track.next_probe), hop_sample, track.meter.blackout_at()]
+            [
+                Some(track.next_probe),
+                hop_sample,
+                track.meter.blackout_at(),
+                track.meter.suspect_at(),
+            ]
         });
         tracks.flatten().fold(self.next_window, Instant::min)
     }
@@ -344,7 +349,8 @@ impl Endpoint {
         }
         let held = self.standby.or(self.challenger).and_then(|id| self.tracks.get(&id));
         let Some(held) = held else { return Some(best_relays) };
-        let held_cost = self.survey.iter().find(|c| c.relays == held.relays.as_slice())?.cost;
+        let of_held = self.survey.iter().find(|c| c.relays == held.relays.as_slice());
+        let held_cost = of_held.and_then(|candidate| candidate.cost);
         let needed = Owd::from_duration(context.policy.gain_min);
         let is_better = match (held_cost, best.cost) {
             (Some(held), Some(best)) => held - best > needed,

@@ -2,9 +2,9 @@
 //!
 //! A segment's weight is its raw delay plus what its loss and jitter cost; a relay adds its toll. Raw delays contain the
 //! clock offsets of both ends, but along any path they telescope to `o_Z - o_A`, the same for every path between
-//! the same two ends, so the ranking needs no synchronised clocks (mission, section 2). Weights may be negative for
-//! the same reason; a cycle never is (offsets cancel, delays are not negative), and paths are loop-free by
-//! construction anyway.
+//! the same two ends, so the ranking needs no synchronised clocks (mission, section 2). For the arithmetic every node
+//! gets a *potential*, a rough offset read off one measured delay, which is taken out of the weights and put back into the
+//! results: weights are then of the size of a round trip, be the clocks a century apart.
 //!
 //! Two relays are searched by a full scan of n^2 pairs; three by branch and bound on the exact best two-hop and three-hop
 //! tails, so the answer equals the brute-force one.
@@ -18,11 +18,12 @@ use crate::matrix::Cell;
 
 /// A weight that no sum of real ones reaches: the segment is not known, or the relay never carries.
 ///
-/// A quarter of the range, so that the sum of a path's four segments does not overflow.
+/// An eighth of the range, so that a path's four segments and three tolls add up without overflow.
 const UNKNOWN: i64 = i64::MAX / 8;
 
-/// A weight from which on a sum contains an unknown part. Clock offsets are below 2^57 ns (4.5 years of skew).
+/// A weight from which on a sum contains an unknown part: real weights are below a 64th of it, nine years.
 const UNKNOWN_FROM: i64 = UNKNOWN / 2;
+const WEIGHT_MAX: i64 = UNKNOWN_FROM / 64;
 
 /// What losing everything would cost, were it linear: one percent costs 10 ms, about what a retransmission after a
 /// round trip of 100 ms costs the mean packet, ten times over for the flow that it stalls.
@@ -30,9 +31,6 @@ const LOSS_COST_NS: u64 = 1_000_000_000;
 
 /// Loss beyond which a segment's cost grows no further: nine tenths is as bad as all.
 const LOSS_PPM_MAX: u64 = 900_000;
-
-/// Share of the jitter that counts as delay: applications wait for the slow packets.
-const JITTER_WEIGHT: u64 = 1;
 
 /// Base units per 10^6 octets that weigh as much as one nanosecond: the reference price of 10^7 weighs 1 ms, so a
 /// price decides between paths that are otherwise equal, and no more.
@@ -50,9 +48,7 @@ pub(crate) fn loss_cost(loss: Loss) -> Cost {
 
 /// What a variation of the delay costs.
 pub(crate) fn jitter_cost(jitter: Duration) -> Cost {
-    i64::try_from(jitter.as_nanos())
-        .unwrap_or(UNKNOWN)
-        .saturating_mul(i64::try_from(JITTER_WEIGHT).unwrap_or(1))
+    i64::try_from(jitter.as_nanos()).unwrap_or(UNKNOWN)
 }
 
 /// What a relay's price costs.
@@ -60,20 +56,21 @@ pub(crate) fn price_cost(price: u64) -> Cost {
     i64::try_from(price / PRICE_PER_NS).unwrap_or(UNKNOWN).min(UNKNOWN)
 }
 
-/// The weight of a measured segment.
-pub(crate) fn segment_cost(cell: &Cell) -> Cost {
-    let quality = loss_cost(cell.loss).saturating_add(jitter_cost(cell.jitter));
-    cell.raw.as_nanos().saturating_add(quality).clamp(-UNKNOWN_FROM / 8, UNKNOWN_FROM / 8)
+/// What a segment costs beside its delay.
+fn quality_cost(cell: &Cell) -> Cost {
+    loss_cost(cell.loss).saturating_add(jitter_cost(cell.jitter))
 }
 
 /// A snapshot of the matrix as weights, for searching.
 ///
-/// - **Shape:** `weights` is `n * n`, row = sender; `tolls` is per node; both in the order of `nodes` (ascending).
+/// - **Shape:** `weights` is `n * n`, row = sender, less the difference of the potentials; `tolls` and `potentials` are
+///   per node; all in the order of `nodes` (ascending).
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<NodeId>,
     weights: Vec<Cost>,
     tolls: Vec<Cost>,
+    potentials: Vec<i64>,
 }
 
 /// A path with its cost.
@@ -94,26 +91,35 @@ impl Graph {
         price: impl Fn(NodeId) -> Option<u64>,
     ) -> Self {
         let pairs = nodes.iter().flat_map(|from| nodes.iter().map(move |to| (*from, *to)));
-        let weight = |(from, to)| {
-            if from == to { None } else { cell(from, to) }
-                .map_or(UNKNOWN, |cell| segment_cost(&cell))
+        let cells: Vec<Option<Cell>> =
+            pairs.map(|(from, to)| if from == to { None } else { cell(from, to) }).collect();
+        let potentials = potentials(nodes.len(), &cells);
+        let weight = |(at, cell): (usize, &Option<Cell>)| {
+            let Some(cell) = cell else { return UNKNOWN };
+            let offset = offset_between(&potentials, at / nodes.len(), at % nodes.len());
+            // Wrapping: the offsets may be large, their difference from the raw delay is not.
+            let delay = cell.raw.as_nanos().wrapping_sub(offset);
+            delay.saturating_add(quality_cost(cell)).clamp(-WEIGHT_MAX, WEIGHT_MAX)
         };
-        let weights = pairs.map(weight).collect();
+        let weights = cells.iter().enumerate().map(weight).collect();
         let tolls = nodes.iter().map(|node| price(*node).map_or(UNKNOWN, price_cost)).collect();
-        Self { nodes, weights, tolls }
+        Self { nodes, weights, tolls, potentials }
     }
 
     /// The cost of one given path; `None` if a segment is unknown or a relay never carries.
     #[must_use]
     pub fn cost(&self, from: NodeId, relays: &[NodeId], to: NodeId) -> Option<i64> {
-        let mut at = self.index(from)?;
+        let start = self.index(from)?;
+        let mut at = start;
         let mut cost: Cost = 0;
         for relay in relays {
             let next = self.index(*relay)?;
             cost = known(cost + known(self.weight(at, next))? + known(self.tolls[next])?)?;
             at = next;
         }
-        known(cost + known(self.weight(at, self.index(to)?))?)
+        let end = self.index(to)?;
+        let cost = known(cost + known(self.weight(at, end))?)?;
+        Some(self.with_offset(cost, start, end))
     }
 
     /// The `most` cheapest paths with exactly `relays` relays, cheapest first; ties by the relays' numbers.
@@ -135,7 +141,11 @@ impl Graph {
             3 => self.scan_three(from, to, &mut top),
             _ => {}
         }
-        top.found.into_iter().map(|(cost, path)| self.ranked(cost, path)).collect()
+        let ranked = top.found.into_iter().map(|(cost, path)| RankedPath {
+            cost: self.with_offset(cost, from, to),
+            relays: path.into_iter().flatten().map(|index| self.nodes[index]).collect(),
+        });
+        ranked.collect()
     }
 
     /// The best relay for every pair, where one relay is known at all.
@@ -162,9 +172,10 @@ impl Graph {
             }
             row[from] = (UNKNOWN, 0);
         }
-        best.into_iter()
-            .map(|(cost, relay)| (cost < UNKNOWN_FROM).then_some((cost, relay)))
-            .collect()
+        let shown = |(at, (cost, relay)): (usize, (Cost, usize))| {
+            (cost < UNKNOWN_FROM).then(|| (self.with_offset(cost, at / n, at % n), relay))
+        };
+        best.into_iter().enumerate().map(shown).collect()
     }
 
     /// The members, ascending: what an index means.
@@ -241,10 +252,38 @@ impl Graph {
         (0..self.nodes.len()).map(|x| best(x).unwrap_or(UNKNOWN).min(UNKNOWN)).collect()
     }
 
-    fn ranked(&self, cost: Cost, path: [Option<usize>; 3]) -> RankedPath {
-        let relays = path.into_iter().flatten().map(|index| self.nodes[index]).collect();
-        RankedPath { cost, relays }
+    /// Puts the potentials of the two ends back.
+    fn with_offset(&self, cost: Cost, from: usize, to: usize) -> i64 {
+        cost.wrapping_add(offset_between(&self.potentials, from, to))
     }
+}
+
+/// A rough clock offset for each node: zero for the first of each connected part, then along one measured delay each.
+fn potentials(n: usize, cells: &[Option<Cell>]) -> Vec<i64> {
+    let mut found: Vec<Option<i64>> = vec![None; n];
+    for root in 0..n {
+        if found[root].is_some() {
+            continue;
+        }
+        found[root] = Some(0);
+        let mut reached = vec![(root, 0_i64)];
+        while let Some((at, potential)) = reached.pop() {
+            for next in 0..n {
+                let there = cells[at * n + next].map(|cell| cell.raw.as_nanos());
+                let back = cells[next * n + at].map(|cell| cell.raw.as_nanos().wrapping_neg());
+                if let (None, Some(step)) = (found[next], there.or(back)) {
+                    let potential = potential.wrapping_add(step);
+                    found[next] = Some(potential);
+                    reached.push((next, potential));
+                }
+            }
+        }
+    }
+    found.into_iter().map(|potential| potential.unwrap_or(0)).collect()
+}
+
+fn offset_between(potentials: &[i64], from: usize, to: usize) -> i64 {
+    potentials[to].wrapping_sub(potentials[from])
 }
 
 fn known(cost: Cost) -> Option<Cost> {

@@ -24,6 +24,7 @@ mod probing;
 mod pulsing;
 mod random;
 mod reception;
+mod rounds;
 mod survey;
 mod switching;
 mod track;

@@ -43,14 +43,18 @@ const CUSUM_ALARM: i64 = 10_500;
 /// Mean difference of consecutive delays at which a path is jittery; it stays so until it is below half.
 const JITTER_ALARM: Duration = Duration::from_millis(10);
 
-/// Smoothing of the jitter: 1/64, six seconds at 10 Hz (RFC 3550 section 6.4.1 has 1/16, for media at 50 Hz).
-const JITTER_SHARE: i64 = 64;
+/// Smoothing of the jitter: 1/32, three seconds at 10 Hz (RFC 3550 section 6.4.1 has 1/16, for media at 50 Hz).
+const JITTER_SHARE: i64 = 32;
 
 /// Before a round trip was measured, an answer is overdue after this.
 const OVERDUE_INITIAL: Duration = Duration::from_secs(1);
 
 /// Least margin over the round trip before an answer is overdue: timers and queues of two hosts.
 const OVERDUE_MARGIN_MIN: Duration = Duration::from_millis(20);
+
+/// Distance of probes while an answer is overdue: half of the usual one, so that k = 4 misses span at least 150 ms,
+/// longer than a full queue takes to drain, and a path of 80 ms round trip is given up after 0.3 s, not 0.45 s.
+const SUSPECT_SPACING: Duration = Duration::from_millis(50);
 
 /// Most misses that the adaptive rule asks for: at 10 Hz 1.6 s, within the 2 s that I29 allows at most.
 const MISSES_MAX: u8 = 16;
@@ -121,6 +125,7 @@ pub(crate) struct PathMeter {
     jitter_ns: i64,
     cusum: i64,
     baseline: Option<i64>,
+    added_ns: i64,
     conditions: Conditions,
 }
 
@@ -138,6 +143,7 @@ impl PathMeter {
             jitter_ns: 0,
             cusum: 0,
             baseline: None,
+            added_ns: 0,
             conditions: Conditions::default(),
         }
     }
@@ -183,6 +189,20 @@ impl PathMeter {
         Some(probe.sent + self.overdue_after())
     }
 
+    /// When the silence asks for a probe out of turn: an answer is overdue, and the last probe is a while ago.
+    ///
+    /// Until the missing answers are enough for a blackout; then the regular probes are to find out when it ends.
+    pub(crate) fn suspect_at(&self) -> Option<Instant> {
+        if self.conditions.blackout || self.smoothed_rtt.is_none() {
+            return None;
+        }
+        let mut silent = self.in_flight.iter().filter(|probe| probe.seq > self.newest_answered);
+        let overdue = silent.next()?.sent + self.overdue_after();
+        let needed = usize::from(self.misses()).saturating_sub(1);
+        let last = self.in_flight.back()?.sent;
+        (silent.count() < needed).then(|| overdue.max(last + SUSPECT_SPACING))
+    }
+
     /// Moves time on: `true` if the path is down from this moment.
     pub(crate) fn handle_timeout(&mut self, now: Instant) -> bool {
         let is_down = self.blackout_at().is_some_and(|at| at <= now);
@@ -197,15 +217,12 @@ impl PathMeter {
     pub(crate) fn close_window(&mut self, window: Duration, now: Instant) {
         let Some(median) = self.median_within(window, now) else { return };
         let baseline = self.baseline.get_or_insert(median);
-        if median < *baseline {
-            *baseline = median;
-        } else if !self.conditions.slow {
-            // Follows a lasting change within about five minutes of 300 ms windows.
-            *baseline += (median - *baseline) / 1_024;
-        }
-        let added = median - *baseline;
+        let share =
+            if self.conditions.slow && median > *baseline { SLOW_SHARE } else { BASELINE_SHARE };
+        *baseline += (median - *baseline) / share;
+        self.added_ns = median - *baseline;
         let rtt = self.shortest_rtt().map_or(0, |rtt| Owd::from_duration(rtt).as_nanos());
-        self.conditions.slow = added > SLOW_MIN_NS.max(rtt / 20);
+        self.conditions.slow = self.added_ns > SLOW_MIN_NS.max(rtt / 20) + self.jitter_ns;
         let alarm = Owd::from_duration(JITTER_ALARM).as_nanos();
         let level = if self.conditions.jittery { alarm / 2 } else { alarm };
         self.conditions.jittery = self.jitter_ns > level && self.answered >= CONFIRMING_ANSWERS;
@@ -235,6 +252,11 @@ impl PathMeter {
             loss: self.loss(),
             answered: self.answered,
         })
+    }
+
+    /// How much longer the path takes than it used to, in nanoseconds.
+    pub(crate) fn added_ns(&self) -> i64 {
+        self.added_ns
     }
 
     pub(crate) fn answered(&self) -> u32 {
@@ -355,6 +377,11 @@ impl PathMeter {
 
 /// A path is slow if its delay rose by more than this and by a tenth of the one-way delay.
 const SLOW_MIN_NS: i64 = 5_000_000;
+
+/// Smoothing of the baseline: 1/64 of a window's median, about 20 s at 300 ms; while the path is slow 1/1024, so that
+/// the baseline stays what it was for some five minutes.
+const BASELINE_SHARE: i64 = 64;
+const SLOW_SHARE: i64 = 1_024;
 
 /// A step of the delay counts at most this much as jitter: a lasting change of delay is one step, not variation.
 const JITTER_STEP_MAX_NS: i64 = 100_000_000;

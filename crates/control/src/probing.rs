@@ -1,6 +1,6 @@
 //! Probes: sending them on time, answering those of others, reading the answers.
 //!
-//! An answer goes back by two ways, the direct path and the best relay, so that a dead way back does not look like a
+//! An answer goes back by two ways, the direct path and a relayed one, so that a dead way back does not look like a
 //! dead way forth; the headend counts the first copy of each.
 
 use core::time::Duration;
@@ -27,8 +27,13 @@ impl Control {
         for endpoint in self.endpoints.values_mut() {
             let active = endpoint.active;
             for (path, track) in &mut endpoint.tracks {
-                if track.next_probe <= now {
-                    track.next_probe = next_after(track.next_probe, interval, now);
+                let is_suspect = track.meter.suspect_at().is_some_and(|at| at <= now);
+                if track.next_probe <= now || is_suspect {
+                    track.next_probe = if is_suspect {
+                        now + interval
+                    } else {
+                        next_after(track.next_probe, interval, now)
+                    };
                     due.push(Outgoing::Probe { endpoint: endpoint.node, path: *path });
                 }
                 if track.next_hop_sample <= now {
@@ -52,10 +57,7 @@ impl Control {
             self.observations.see(path, received.owd_since(probe.sent), now);
         }
         let to = arrival.from;
-        let has_direct = self.members.get(&to).is_some_and(|m| m.reach != Some(Reach::Relayed));
-        let relayed = self.way_back(to, probe, now);
-        let direct = has_direct.then(Vec::new);
-        for via in [direct, relayed].into_iter().flatten() {
+        for via in self.ways_back(to, probe, now) {
             let probe = probe.clone();
             self.push(Outgoing::Reflection { to, via, probe, received, throughput });
         }
@@ -105,24 +107,35 @@ impl Control {
         });
     }
 
-    /// The best relay back to `to`, else the way that the probe came.
-    fn way_back(&mut self, to: NodeId, probe: &Probe, now: Instant) -> Option<Vec<NodeId>> {
+    /// Two ways back: the direct one, and the one that the probe came, or the best relay if it came directly. So the
+    /// answers of two paths share at most the direct way, and one dead relay does not silence them all.
+    fn ways_back(&mut self, to: NodeId, probe: &Probe, now: Instant) -> Vec<Vec<NodeId>> {
+        let mut reversed = probe.relays.as_slice().to_vec();
+        reversed.reverse();
+        let has_direct = self.members.get(&to).is_some_and(|m| m.reach != Some(Reach::Relayed));
+        let mut ways = Vec::with_capacity(2);
+        if has_direct {
+            ways.push(Vec::new());
+        }
+        if !reversed.is_empty() {
+            ways.push(reversed);
+        }
+        if ways.len() < 2 {
+            let best = self.best_way_back(to, now);
+            ways.extend(best.filter(|best| !ways.contains(best)));
+        }
+        ways
+    }
+
+    fn best_way_back(&mut self, to: NodeId, now: Instant) -> Option<Vec<NodeId>> {
         let known = self.returns.get(&to).filter(|(at, _)| now.since(*at) < RETURN_AGE_MAX);
-        let best = match known {
-            Some((_, best)) => best.clone(),
-            None => {
-                let found = self.graph.best((self.me, to), 1, 1).into_iter().next();
-                let best = found.map(|path| path.relays);
-                self.returns.insert(to, (now, best.clone()));
-                best
-            }
-        };
-        let reversed = || {
-            let mut relays = probe.relays.as_slice().to_vec();
-            relays.reverse();
-            (!relays.is_empty()).then_some(relays)
-        };
-        best.or_else(reversed)
+        if let Some((_, best)) = known {
+            return best.clone();
+        }
+        let found = self.graph.best((self.me, to), 1, 1).into_iter().next();
+        let best = found.map(|path| path.relays);
+        self.returns.insert(to, (now, best.clone()));
+        best
     }
 }
 

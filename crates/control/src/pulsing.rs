@@ -15,6 +15,7 @@ use crate::control::{Arrival, Control};
 use crate::event::{ControlEvent, MemberState, Reach};
 use crate::member::{CONNECT_VIA_AFTER, Member, RELAY_PATIENCE};
 use crate::outgoing::Outgoing;
+use crate::reception::Change;
 use crate::survey::Carrying;
 
 /// Own rows that were sent whole and may be built on: receivers acknowledge one within an interval.
@@ -30,24 +31,11 @@ const DEAD_BAND_NS: u64 = 250_000;
 const ROW_LEN_MAX: usize = OAM_LEN_MAX - 120;
 
 impl Control {
-    /// When the next extra round may go.
-    pub(crate) fn extra_round_at(&self) -> Instant {
-        self.last_round.map_or(self.started, |last| last + self.config.extra_pulse_spacing())
-    }
-
     /// Sends a round if it is due, or if an extra one is wanted and the last is long enough ago.
     pub(crate) fn run_rounds(&mut self, now: Instant) {
-        let is_extra = self.extra_round && self.extra_round_at() <= now;
-        let is_due = self.next_round <= now;
-        if !is_extra && !is_due {
+        if !self.rounds.take(now) {
             return;
         }
-        if is_due {
-            let interval = self.config.pulse_interval;
-            self.next_round = crate::probing::next_after(self.next_round, interval, now);
-        }
-        self.extra_round = false;
-        self.last_round = Some(now);
         self.sign_row(now);
         let nodes: Vec<NodeId> = self.members.keys().copied().collect();
         nodes.into_iter().for_each(|node| self.queue_pulse(node, now));
@@ -55,12 +43,12 @@ impl Control {
 
     /// Pulses again to members whose row is missing here, or who do not show that they hear this node.
     pub(crate) fn run_greetings(&mut self, now: Instant) {
+        if self.next_greeting.is_none_or(|at| at > now) {
+            return;
+        }
         let is_due = |m: &Member| m.greetings_left > 0 && m.next_greeting <= now;
         let due: Vec<NodeId> =
             self.members.iter().filter(|(_, m)| is_due(m)).map(|(node, _)| *node).collect();
-        if due.is_empty() {
-            return;
-        }
         self.sign_row(now);
         let spacing = self.config.extra_pulse_spacing();
         for node in due {
@@ -73,6 +61,8 @@ impl Control {
                 self.queue_pulse(node, now);
             }
         }
+        let greeted = self.members.values().filter(|member| member.greetings_left > 0);
+        self.next_greeting = greeted.map(|member| member.next_greeting).min();
     }
 
     /// Takes a pulse: a sample for the own row if it came directly, and its sender's row in any case.
@@ -81,31 +71,31 @@ impl Control {
         let raw = self.clock.at(arrival.at).owd_since(pulse.sent);
         let Some(member) = self.members.get_mut(&arrival.from) else { return };
         member.acked = pulse.holds;
-        let mut is_news = false;
+        let mut change = Change::Small;
         if arrival.relayed {
             member.heard_relayed = Some(arrival.at);
         } else {
             member.heard_direct = Some(arrival.at);
-            is_news = member.reception.handle(&pulse, raw, arrival.at);
+            change = member.reception.handle(&pulse, raw, arrival.at);
         }
         let base = pulse.coding.base().and_then(|seq| member.base(seq));
         if let Ok(signed) = pulse.signed_row(arrival.from, base) {
             if matches!(pulse.coding, RowCoding::Whole(_)) {
                 member.hold(signed.row.clone());
             }
-            is_news |= self.take_row(signed, arrival.at);
+            change = change.max(self.take_row(signed, arrival.at));
         }
         for told in &pulse.observations {
             self.observations.hear(told, now);
         }
-        self.extra_round |= is_news;
+        self.rounds.want(change);
     }
 
     /// Keeps a row; says whether its measurer is heard for the first time, so that it needs the own row soon.
-    fn take_row(&mut self, signed: SignedRow, at: Instant) -> bool {
+    fn take_row(&mut self, signed: SignedRow, at: Instant) -> Change {
         let is_first = self.matrix.row(signed.row.measurer).is_none();
         self.matrix.insert(signed, at);
-        is_first
+        if is_first { Change::Known } else { Change::Small }
     }
 
     /// The encoded pulse for one member; `None` before the first row was signed.

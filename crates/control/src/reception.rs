@@ -36,11 +36,11 @@ pub(crate) struct Reception {
 }
 
 impl Reception {
-    /// Takes one pulse that came directly; says whether the cell changed so much that the others should hear of it.
-    pub(crate) fn handle(&mut self, pulse: &Pulse, raw: Owd, at: Instant) -> bool {
+    /// Takes one pulse that came directly; says how much that changed the cell.
+    pub(crate) fn handle(&mut self, pulse: &Pulse, raw: Owd, at: Instant) -> Change {
         let was = self.delay(at);
         let gap = match self.order_of(pulse) {
-            Order::Repeated => return false,
+            Order::Repeated => return Change::Small,
             Order::Restarted => {
                 *self = Self { clock_epoch: pulse.clock_epoch, ..Self::default() };
                 1
@@ -56,7 +56,7 @@ impl Reception {
             self.samples.pop_front();
         }
         self.samples.push_back((at, raw));
-        is_material(was, self.delay(at))
+        change_between(was, self.delay(at))
     }
 
     /// The cell, or `None` if nothing arrived lately.
@@ -134,12 +134,26 @@ enum Order {
     Restarted,
 }
 
-/// A change that others should hear of before the next regular pulse: more than 5 ms, or between known and unknown.
-fn is_material(was: Option<Owd>, is: Option<Owd>) -> bool {
-    const MATERIAL_NS: u64 = 5_000_000;
+/// How much a pulse changed a cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Change {
+    /// The next regular pulse is soon enough.
+    Small,
+    /// By more than [`MATERIAL_NS`]: the others should hear of it before.
+    Material,
+    /// It was unknown: the others should hear of it for certain.
+    Known,
+}
+
+/// A delay that moved by more than this may change a path: twice the least gain of a switch.
+const MATERIAL_NS: u64 = 10_000_000;
+
+fn change_between(was: Option<Owd>, is: Option<Owd>) -> Change {
     match (was, is) {
-        (Some(was), Some(is)) => (is - was).as_nanos().unsigned_abs() > MATERIAL_NS,
-        (None, None) => false,
-        (None, Some(_)) | (Some(_), None) => true,
+        (Some(was), Some(is)) if (is - was).as_nanos().unsigned_abs() > MATERIAL_NS => {
+            Change::Material
+        }
+        (None, Some(_)) => Change::Known,
+        (Some(_), Some(_) | None) | (None, None) => Change::Small,
     }
 }

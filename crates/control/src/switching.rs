@@ -14,7 +14,7 @@ use srwan_wire::time::{Instant, Owd};
 
 use crate::config::PolicyConfig;
 use crate::decision::Cause;
-use crate::graph::Cost;
+use crate::graph::{Cost, jitter_cost, loss_cost};
 use crate::track::Track;
 
 /// Departures are remembered for this long, and that many.
@@ -153,16 +153,14 @@ fn noise(active: &Track, other: &Track) -> Cost {
     Owd::from_duration(jitter).as_nanos()
 }
 
-/// What is wrong with the path that is left; nothing is, if the other is simply faster.
+/// What is wrong with the path that is left, the costliest first; nothing is, if the other is simply faster.
 fn cause_of(active: &Track) -> Cause {
     let conditions = active.meter.conditions();
-    if conditions.slow {
-        Cause::AddedDelay
-    } else if conditions.lossy {
-        Cause::Loss
-    } else if conditions.jittery {
-        Cause::Jitter
-    } else {
-        Cause::Gain
-    }
+    let costs = [
+        (conditions.slow, active.meter.added_ns(), Cause::AddedDelay),
+        (conditions.lossy, loss_cost(active.meter.loss()), Cause::Loss),
+        (conditions.jittery, jitter_cost(active.meter.jitter()), Cause::Jitter),
+    ];
+    let wrong = costs.into_iter().filter(|(is_wrong, ..)| *is_wrong);
+    wrong.max_by_key(|(_, cost, _)| *cost).map_or(Cause::Gain, |(.., cause)| cause)
 }

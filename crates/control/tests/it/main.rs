@@ -1,0 +1,7 @@
+//! Control through its public API: path search against an oracle, and whole groups on a synthetic network.
+
+mod clocks;
+mod failover;
+mod group;
+mod paths;
+mod world;
