@@ -10,6 +10,7 @@ pub mod fabric;
 mod fetch;
 mod forward;
 mod http;
+pub mod inspect;
 pub mod lab;
 pub mod netns;
 pub mod pcap;
@@ -27,5 +28,16 @@ mod wiring;
 
 /// The scenarios that come with the program, by name; the first is the default story.
 pub fn shipped() -> &'static [(&'static str, &'static str)] {
-    &[("small", include_str!("../scenarios/small.toml"))]
+    SHIPPED
 }
+
+const SHIPPED: &[(&str, &str)] = &[
+    ("small", include_str!("../scenarios/small.toml")),
+    ("world", include_str!("../scenarios/world.toml")),
+    ("path-death", include_str!("../scenarios/path-death.toml")),
+    ("asymmetric", include_str!("../scenarios/asymmetric.toml")),
+    ("skewed", include_str!("../scenarios/skewed.toml")),
+    ("isolated", include_str!("../scenarios/isolated.toml")),
+    ("router-dies", include_str!("../scenarios/router-dies.toml")),
+    ("chain6", include_str!("../scenarios/chain6.toml")),
+];

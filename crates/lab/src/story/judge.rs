@@ -275,10 +275,13 @@ pub fn coins_text(base: u128) -> String {
 /// Coins as the ledger writes them; `None` for anything else.
 pub fn coins_from(text: &str) -> Option<u128> {
     let (whole, rest) = text.split_once('.').unwrap_or((text, ""));
-    let whole: u128 = whole.parse().ok()?;
-    let rest: u128 = if rest.is_empty() { 0 } else { format!("{rest:0<9}").parse().ok()? };
-    (rest < BASE_PER_COIN).then(|| whole.checked_mul(BASE_PER_COIN)?.checked_add(rest))?
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || rest.len() > DECIMALS || !digits(whole) || !digits(rest) {
+        return None;
+    }
+    format!("{whole}{rest:0<DECIMALS$}").parse().ok()
 }
 
 /// Source: design of the economics, "Units".
 const BASE_PER_COIN: u128 = 1_000_000_000;
+const DECIMALS: usize = 9;
