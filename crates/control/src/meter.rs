@@ -115,6 +115,8 @@ pub struct Conditions {
 #[derive(Clone, Debug)]
 pub(crate) struct PathMeter {
     misses_min: u8,
+    misses: u8,
+    lost: usize,
     in_flight: VecDeque<InFlight>,
     next_seq: u32,
     newest_answered: u32,
@@ -133,6 +135,8 @@ impl PathMeter {
     pub(crate) fn new(misses_min: u8) -> Self {
         Self {
             misses_min: misses_min.max(1),
+            misses: misses_min.max(1),
+            lost: 0,
             in_flight: VecDeque::new(),
             next_seq: 1,
             newest_answered: 0,
@@ -184,7 +188,7 @@ impl PathMeter {
             return None;
         }
         let silent = self.in_flight.iter().filter(|probe| probe.seq > self.newest_answered);
-        let last_miss = usize::from(self.misses()).saturating_sub(1);
+        let last_miss = usize::from(self.misses).saturating_sub(1);
         let probe = silent.into_iter().nth(last_miss)?;
         Some(probe.sent + self.overdue_after())
     }
@@ -198,7 +202,7 @@ impl PathMeter {
         }
         let mut silent = self.in_flight.iter().filter(|probe| probe.seq > self.newest_answered);
         let overdue = silent.next()?.sent + self.overdue_after();
-        let needed = usize::from(self.misses()).saturating_sub(1);
+        let needed = usize::from(self.misses).saturating_sub(1);
         let last = self.in_flight.back()?.sent;
         (silent.count() < needed).then(|| overdue.max(last + SUSPECT_SPACING))
     }
@@ -273,12 +277,11 @@ impl PathMeter {
     }
 
     pub(crate) fn loss(&self) -> Loss {
-        let lost = self.outcomes.iter().filter(|arrived| !**arrived).count();
-        Loss::of(count(lost), count(self.outcomes.len()))
+        Loss::of(count(self.lost), count(self.outcomes.len()))
     }
 
     /// Misses in a row that mean a blackout: the fewest that iid loss as measured brings about less than once an hour.
-    fn misses(&self) -> u8 {
+    fn misses_for_loss(&self) -> u8 {
         if self.outcomes.len() < OUTCOMES_MIN {
             return self.misses_min;
         }
@@ -346,10 +349,12 @@ impl PathMeter {
     }
 
     fn outcome(&mut self, arrived: bool) {
-        if self.outcomes.len() == OUTCOMES_MAX {
-            self.outcomes.pop_front();
+        if self.outcomes.len() == OUTCOMES_MAX && self.outcomes.pop_front() == Some(false) {
+            self.lost -= 1;
         }
         self.outcomes.push_back(arrived);
+        self.lost += usize::from(!arrived);
+        self.misses = self.misses_for_loss();
         let step = if arrived { CUSUM_ARRIVED } else { CUSUM_LOST };
         self.cusum = (self.cusum + step).clamp(0, 2 * CUSUM_ALARM);
         if self.cusum >= CUSUM_ALARM {
@@ -369,6 +374,8 @@ impl PathMeter {
     fn recover(&mut self) {
         self.conditions = Conditions::default();
         self.outcomes.clear();
+        self.lost = 0;
+        self.misses = self.misses_min;
         self.samples.clear();
         self.cusum = 0;
         self.answered = 0;
