@@ -3,6 +3,7 @@
 mod attacks;
 mod conservation;
 mod dividends;
+mod documentation;
 mod fees;
 mod formats;
 mod lanes;
