@@ -114,7 +114,8 @@ impl Config {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// [`code::CONFIG_FILE`], [`code::CONFIG_SYNTAX`] or [`code::CONFIG_VALUE`], with file and line.
+    /// [`code::CONFIG_FILE`], [`code::CONFIG_SYNTAX`] or [`code::CONFIG_VALUE`], with file and
+    /// line.
     pub fn load(path: &Path) -> Result<Self, ApiError> {
         let shown = path.display();
         let unreadable = |why: String| {

@@ -42,7 +42,7 @@ pub enum StoreError {
     #[error("{0}")]
     Check(String),
     /// Written by a later version.
-    #[error("the database has version {0}, this program knows up to {version}", version = schema::VERSION)]
+    #[error("the database has version {0}, later than this program knows")]
     Version(i64),
 }
 

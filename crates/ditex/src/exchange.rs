@@ -1,7 +1,8 @@
 //! The controller as one state machine: joins, rosters, quarantine, queries.
 //!
 //! Drain order after each command or `handle_*`: [`Exchange::poll_change`] until it is empty (write
-//! all of it to disk in one transaction, before any answer leaves), then [`Exchange::poll_timeout`].
+//! all of it to disk in one transaction, before any answer leaves), then
+//! [`Exchange::poll_timeout`].
 //! Reports are taken in by `intake.rs`.
 
 use std::collections::{BTreeMap, VecDeque};

@@ -245,17 +245,14 @@ impl Exchange {
             return;
         };
         let active = |node: &NodeId| self.active(*node, group).is_some();
-        let mut kept_out = members.iter().filter(|node| !active(node)).count();
+        let kept_out = members.iter().filter(|node| !active(node)).count();
         let verdicts: Vec<(NodeId, QuarantineCause)> = members
             .iter()
             .filter(|node| active(node))
             .filter_map(|node| Some((*node, self.ratings.rating(*node)?.verdict()?)))
             .collect();
-        for (node, cause) in verdicts {
-            if (kept_out + 1) * QUARANTINED_SHARE > members.len() {
-                break;
-            }
-            kept_out += 1;
+        let room = (members.len() / QUARANTINED_SHARE).saturating_sub(kept_out);
+        for (node, cause) in verdicts.into_iter().take(room) {
             let reason = "paths through it are slower than its cells say".to_owned();
             // The roster without one of its members is valid if the roster with it was.
             let _ = self.set_quarantine(node, Some(Quarantine { cause, reason, since: now }), now);

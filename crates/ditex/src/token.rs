@@ -69,7 +69,8 @@ impl JoinTokens {
 
     /// Issues a token; says whether it was not known before.
     ///
-    /// A known token keeps its state: a spent one does not open again because its file is read again.
+    /// A known token keeps its state: a spent one does not open again because its file is read
+    /// again.
     ///
     /// # Errors
     /// [`TokenError::TooMany`].

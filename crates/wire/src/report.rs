@@ -171,7 +171,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_reading_a_report_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        fn no_bytes_make_reading_a_report_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..400),
+        ) {
             if let Ok(report) = Report::decode(&bytes) {
                 for row in &report.rows {
                     let _ = row.open();

@@ -413,7 +413,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_reading_a_roster_panic(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+        fn no_bytes_make_reading_a_roster_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..600),
+        ) {
             let _ = Roster::decode(&bytes);
             let _ = SignedRoster::from_bytes(&bytes).map(|s| s.open(&controller().public()));
         }

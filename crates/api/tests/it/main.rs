@@ -1,0 +1,3 @@
+//! The clients through their public interface.
+
+mod http;
