@@ -93,7 +93,7 @@ impl Refusal for TokenError {
         let fix = match self {
             Self::TooMany => "let routers use the tokens that there are",
             Self::Unknown | Self::Spent | Self::Expired => {
-                "ask the operator for a token: `srwan controller token new`"
+                "ask the operator for a token: `srwan controller token`"
             }
         };
         ApiError::new(status, code, self.to_string()).why("each token lets one router in").fix(fix)
@@ -112,7 +112,7 @@ impl Refusal for JoinError {
             Self::Profile(_) => new(422, code::BAD_PROFILE)
                 .fix("correct the router's configuration; `srwan config check` shows the line"),
             Self::TokenMissing => new(403, code::TOKEN_MISSING).fix(
-                "put a token from `srwan controller token new` in [controller] join_token_file",
+                "put a token from `srwan controller token` in [controller] join_token_file",
             ),
             Self::Token(error) => error.refusal(),
             Self::KeyTaken => new(409, code::KEY_TAKEN)
