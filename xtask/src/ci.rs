@@ -2,7 +2,7 @@
 //!
 //! A failed step does not stop the others, so one run tells everything that is wrong. A step that cannot run on this
 //! machine is skipped with its reason. One target folder and one profile serve clippy, rustdoc and the tests;
-//! only the simulation and the lab build in release.
+//! only the lab builds in release.
 
 mod cargo;
 mod lab;
