@@ -303,7 +303,7 @@ async fn tell(mut facts: mpsc::Receiver<LedgerFact>, node: Handle, store: Store)
 async fn settle_known(jobs: Option<mpsc::Sender<Job>>, known: Vec<Evidence>) {
     let Some(jobs) = jobs else { return };
     for evidence in known {
-        if jobs.send(Job::Settle(evidence)).await.is_err() {
+        if jobs.send(Job::Settle(Box::new(evidence))).await.is_err() {
             return;
         }
     }

@@ -46,8 +46,8 @@ impl Dispatch {
             NodeEvent::OpenLane(request) => self.job(Job::Open(request)).await,
             NodeEvent::CloseLane(lane) => self.job(Job::Close(lane)).await,
             NodeEvent::LookUpLane(lane) => self.job(Job::LookUp(lane)).await,
-            NodeEvent::Settle(evidence) => self.job(Job::Settle(evidence)).await,
-            NodeEvent::Store(evidence) => self.store(Task::Keep(evidence)),
+            NodeEvent::Settle(evidence) => self.job(Job::Settle(Box::new(evidence))).await,
+            NodeEvent::Store(evidence) => self.store(Task::Keep(Box::new(evidence))),
             NodeEvent::LaneChanged { path, phase } => {
                 let names = self.names().await;
                 let text = format!(

@@ -91,7 +91,7 @@ const CONFIG_CHECKS: [ConfigCheck; 3] = [("port", port), ("clock", clock), ("sta
 const CAP_NET_ADMIN_BIT: u32 = 12;
 
 fn permission() -> Option<Fault> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let bits = effective.and_then(|text| u64::from_str_radix(text.trim(), 16).ok()).unwrap_or(0);
     (bits >> CAP_NET_ADMIN_BIT & 1 == 0).then(|| {

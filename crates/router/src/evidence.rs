@@ -28,7 +28,7 @@ const BATCH_MAX: usize = 256;
 /// What the thread is told.
 pub enum Task {
     /// Keep this, then tell the node.
-    Keep(Evidence),
+    Keep(Box<Evidence>),
     /// A lane is settled up to so many octets: let go of what says no more.
     Settled(LaneId, Octets),
 }

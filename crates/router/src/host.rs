@@ -157,10 +157,11 @@ fn obey(mut routing: Routing, interface: u32, orders: &Receiver<Order>) {
 
 /// Does all, and returns the first error.
 fn each(prefixes: &[IpNet], mut change: impl FnMut(IpNet) -> io::Result<()>) -> io::Result<()> {
-    prefixes.iter().fold(Ok(()), |result: io::Result<()>, prefix| {
-        let changed = change(*prefix);
-        result.and(changed)
-    })
+    let mut result = Ok(());
+    for prefix in prefixes {
+        result = result.and(change(*prefix));
+    }
+    result
 }
 
 /// Everything on this host that belongs to srwan, in the network namespace of the caller.

@@ -43,6 +43,9 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 /// Sleep while the reader of events is behind.
 const SLEEP_BEHIND: Duration = Duration::from_millis(5);
 
+/// A look at the node, or a command to it.
+pub type Call = Box<dyn FnOnce(&mut Node, Instant, Traffic) + Send>;
+
 /// Something for the node to do, between two packets.
 pub enum Order {
     /// The controller signed a new roster.
@@ -50,7 +53,7 @@ pub enum Order {
     /// The ledger or the journal says something.
     Fact(LedgerFact),
     /// Look at the node, or command it.
-    Call(Box<dyn FnOnce(&mut Node, Instant, Traffic) + Send>),
+    Call(Call),
     /// End.
     Stop,
 }
@@ -177,8 +180,8 @@ impl Loop {
     fn run(&mut self) {
         loop {
             self.sleep();
-            self.from_network();
-            self.from_host();
+            self.take_from_network();
+            self.take_from_host();
             if self.obey().is_err() {
                 self.transmit();
                 return;
@@ -203,7 +206,7 @@ impl Loop {
         let _interrupted = ppoll(&mut descriptors, Some(timeout), None);
     }
 
-    fn from_network(&mut self) {
+    fn take_from_network(&mut self) {
         if self.udp.receive(&mut self.batch).is_err() {
             return;
         }
@@ -232,7 +235,7 @@ impl Loop {
         self.deliveries.flush(&mut self.tun);
     }
 
-    fn from_host(&mut self) {
+    fn take_from_host(&mut self) {
         let count = self.read_host();
         if count == 0 {
             return;

@@ -37,8 +37,8 @@ pub fn lane_open(request: &LaneRequest, limits: OpenLimits) -> LaneOpen {
 pub fn ticket(evidence: &Evidence) -> Option<Ticket> {
     Some(Ticket {
         lane: evidence.lane,
-        receipt: evidence.receipt.clone(),
-        delivery: evidence.delivery.clone()?,
+        receipt: evidence.receipt,
+        delivery: evidence.delivery?,
         statements: evidence.statements.clone(),
     })
 }

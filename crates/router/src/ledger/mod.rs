@@ -36,7 +36,7 @@ pub enum Job {
     /// Look a lane up.
     LookUp(LaneId),
     /// Submit evidence as a ticket.
-    Settle(Evidence),
+    Settle(Box<Evidence>),
 }
 
 /// Jobs that may wait: every lane that a router can serve or pay, twice.
@@ -112,7 +112,7 @@ enum Due {
 
 /// What became of something that was awaited beside the task.
 enum Done {
-    Ticket { lane: LaneId, hash: TxHash, tx: Option<Tx> },
+    Ticket { lane: LaneId, hash: TxHash, tx: Option<Box<Tx>> },
     Closed { lane: LaneId, is_final: bool },
 }
 
@@ -158,7 +158,7 @@ impl Ledger {
             Job::Close(lane) => self.waiting.entry(lane).or_default().close = true,
             Job::Settle(evidence) => {
                 let lane = evidence.lane;
-                self.waiting.entry(lane).or_default().ticket = Some(evidence);
+                self.waiting.entry(lane).or_default().ticket = Some(*evidence);
             }
             Job::LookUp(lane) => self.look_up(lane),
         }
@@ -196,11 +196,22 @@ impl Ledger {
         let author = Author::new(chain, fees, self.secret.clone());
         let session = Session { author, status, fees };
         self.tell(LedgerFact::Chain(chain)).await;
+        self.close_forgotten().await;
         if let Err(error) = self.fill_escrow(&session).await {
             tracing::warn!(code = crate::fault::LEDGER_REFUSED, %error, "escrow");
         }
         tracing::info!(chain = session.status.chain, %chain, "ledger");
         Some(session)
+    }
+
+    /// Closes lanes that an earlier run of this router opened: their coins come back, and payees settle what they hold.
+    async fn close_forgotten(&mut self) {
+        let Ok(lanes) = self.client.lanes_paid_by(&self.secret.public()).await else { return };
+        let open = lanes.lanes.iter().filter(|lane| lane.phase == LanePhase::Open);
+        for lane in open.filter_map(|lane| LaneId::from_hex(&lane.lane)) {
+            tracing::info!(%lane, "closing a lane of an earlier run");
+            self.waiting.entry(lane).or_default().close = true;
+        }
     }
 
     /// Locks what is missing of the configured escrow, as far as the account has it.
@@ -355,7 +366,7 @@ impl Ledger {
             let tx = wait_final(&client, hash).await;
             let is_final = tx.is_some();
             let news = if is_ticket {
-                Done::Ticket { lane, hash, tx }
+                Done::Ticket { lane, hash, tx: tx.map(Box::new) }
             } else {
                 Done::Closed { lane, is_final }
             };
@@ -374,7 +385,7 @@ impl Ledger {
         }
     }
 
-    async fn finish_ticket(&mut self, lane: LaneId, hash: TxHash, tx: Option<Tx>) {
+    async fn finish_ticket(&mut self, lane: LaneId, hash: TxHash, tx: Option<Box<Tx>>) {
         let Some(waiting) = self.waiting.get_mut(&lane) else { return };
         waiting.in_flight = false;
         let Some(tx) = tx else { return };

@@ -155,10 +155,12 @@ impl UdpSocket {
         match sys::send(self.socket.as_fd(), &message, parts, Some(segment)) {
             Err(error) if refuses_segmentation(&error) => {
                 let singles = parts.iter().flat_map(|part| part.chunks(segment_size));
-                singles.fold(Ok(()), |result: io::Result<()>, datagram| {
+                let mut result = Ok(());
+                for datagram in singles {
                     let part = [IoSlice::new(datagram)];
-                    result.and(sys::send(self.socket.as_fd(), &message, &part, None))
-                })
+                    result = result.and(sys::send(self.socket.as_fd(), &message, &part, None));
+                }
+                result
             }
             other => other,
         }

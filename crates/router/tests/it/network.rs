@@ -206,6 +206,14 @@ impl Network {
         block_on(async move { client.get(path).await.ok() })
     }
 
+    /// Reads from the ledger.
+    pub fn ledger<T: serde::de::DeserializeOwned + Send>(&self, path: &str) -> T {
+        self.hub.enter(|| {
+            let client = HttpClient::new("http://198.18.250.1:7090").unwrap();
+            block_on(client.get(path)).unwrap()
+        })
+    }
+
     /// Waits until the status of the router of site `index` is as it should be.
     pub fn wait_status(&self, index: usize, what: &str, is_so: impl Fn(&Status) -> bool) -> Status {
         let seen = || self.get::<Status>(index, "/v1/status").filter(|status| is_so(status));
