@@ -101,11 +101,12 @@ impl Plan {
         pairs.filter(|(from, to)| from != to).map(shape).collect()
     }
 
+    /// Only a router with somebody behind it has a network there: the others have no traffic of their own to send, so
+    /// they watch no destinations and open no lanes.
     fn new_site(&self, node: &Node, number: u8) -> Site {
-        let mut lans: Vec<IpNet> = Vec::new();
-        if node.role == Role::Router {
+        let mut lans: Vec<IpNet> = node.prefixes.clone();
+        if self.scenario.nodes.iter().any(|other| other.behind.as_ref() == Some(&node.name)) {
             lans.extend(self.families::<IpNet>(lan_v4(number).into(), lan_v6(number).into()));
-            lans.extend(node.prefixes.iter().copied());
         }
         let addresses = self.families(site_v4(number).into(), site_v6(number).into());
         Site { name: node.name.clone(), number, addresses, lans }

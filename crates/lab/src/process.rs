@@ -196,9 +196,25 @@ pub fn become_command(netns: Option<&Path>, parent: Option<i32>, command: &[Stri
     Err(error).with_context(|| format!("cannot run {program}"))
 }
 
-/// A log line that has the word, whatever colours surround it.
+/// The line by which a daemon says that it serves: `ready ...`, after time, level and target if it has them.
+///
+/// Other lines may have the word too ("portal ready"): it must be the first one of the message.
 fn says_ready(line: &str) -> bool {
-    line.split(|c: char| !c.is_ascii_alphanumeric()).any(|word| word == "ready")
+    let plain = without_colours(line);
+    let mut words = plain.split_whitespace().peekable();
+    if words.peek() == Some(&"ready") {
+        return true;
+    }
+    let after_level = words.skip_while(|word| *word != "INFO").skip(1);
+    after_level.skip_while(|word| word.ends_with(':')).next() == Some("ready")
+}
+
+/// Drops ANSI escape sequences: ESC up to the letter that ends one.
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    let rest = parts.map(|part| part.split_once('m').map_or("", |(_, text)| text));
+    std::iter::once(first.as_str()).chain(rest).collect()
 }
 
 /// A cold start on a slow machine reads a big binary from disk for every process.

@@ -30,6 +30,8 @@ pub enum ExpectKind {
     },
     /// The flow's headend sends it over the default path, soon enough after an event.
     UsesDefault { flow: String, after: Option<String>, within: Duration, way: Way },
+    /// The flow's headend sends it over relays for this share of a window.
+    Relayed { flow: String, window: Window, share_min: f64, way: Way },
     /// The flow's TCP connection lives from start to end, never silent for longer than this.
     TcpSurvives { flow: String, stall_max: Option<Duration> },
     /// Bytes of the flow arrive again, soon enough after an event.
@@ -75,6 +77,7 @@ impl ExpectKind {
             Self::MatrixComplete { .. } => "matrix-complete",
             Self::UsesRelays { .. } => "uses-relays",
             Self::UsesDefault { .. } => "uses-default",
+            Self::Relayed { .. } => "relayed",
             Self::TcpSurvives { .. } => "tcp-survives",
             Self::FlowMoves { .. } => "flow-moves",
             Self::Throughput { .. } => "throughput",

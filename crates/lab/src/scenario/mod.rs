@@ -14,6 +14,7 @@ mod parse;
 mod quantity;
 mod raw;
 mod resolve;
+mod wanted;
 
 use std::time::Duration;
 

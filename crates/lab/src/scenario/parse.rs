@@ -11,7 +11,7 @@ use super::raw::{
 use super::{
     Action, BitRate, Bulk, Direction, ENTRIES_MAX, Event, Flow, Impairment, Link, LinkChange,
     LinkShape, NODES_MAX, Node, NodeName, Probability, Program, Role, RouterOverrides,
-    SCENARIO_OCTETS_MAX, Scenario, Underlay, cities, resolve,
+    SCENARIO_OCTETS_MAX, Scenario, Underlay, cities, resolve, wanted,
 };
 
 type Result<T> = std::result::Result<T, ScenarioError>;
@@ -56,7 +56,7 @@ fn fill(scenario: &mut Scenario, raw: &RawFile, text: &str) -> Result<()> {
         add_flow(scenario, flow.get_ref(), At(at(flow.span())))?;
     }
     for expect in &raw.expect {
-        let kind = resolve::expect(scenario, expect.get_ref(), At(at(expect.span())))?;
+        let kind = wanted::expect(scenario, expect.get_ref(), At(at(expect.span())))?;
         scenario.expects.push(kind);
     }
     Ok(())

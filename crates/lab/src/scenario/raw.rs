@@ -214,6 +214,14 @@ pub enum RawExpect {
         #[serde(default)]
         way: Way,
     },
+    Relayed {
+        flow: String,
+        from_s: f64,
+        until_s: f64,
+        share_min: Option<f64>,
+        #[serde(default)]
+        way: Way,
+    },
     TcpSurvives {
         flow: String,
         stall_max_s: Option<f64>,

@@ -61,6 +61,7 @@ impl Bench<'_> {
         match kind {
             ExpectKind::UsesRelays { flow, .. }
             | ExpectKind::UsesDefault { flow, .. }
+            | ExpectKind::Relayed { flow, .. }
             | ExpectKind::TcpSurvives { flow, .. }
             | ExpectKind::FlowMoves { flow, .. }
             | ExpectKind::Throughput { flow, .. }
@@ -96,6 +97,9 @@ impl Bench<'_> {
             ExpectKind::UsesDefault { flow, after, within, way } => {
                 let fits = |route: &Route| route.relays().is_empty();
                 self.route(flow, *way, Since { after: after.as_deref(), within: *within }, fits)
+            }
+            ExpectKind::Relayed { flow, window, share_min, way } => {
+                self.relayed(route_key(self.scenario, flow, *way).as_ref(), *window, *share_min)
             }
             ExpectKind::TcpSurvives { flow, stall_max } => self.survives(flow, *stall_max),
             ExpectKind::FlowMoves { flow, after, within } => self.moves(flow, after, *within),
@@ -143,6 +147,14 @@ impl Bench<'_> {
                 (false, format!("never; at the end {}, {wanted}", route.text()))
             }
         }
+    }
+
+    fn relayed(&self, key: Option<&RouteKey>, window: Window, share_min: f64) -> Finding {
+        let time = key.map_or(Duration::ZERO, |key| self.record.relayed_time(key, window));
+        let share = time.as_secs_f64() / (window.until - window.from).as_secs_f64();
+        let (percent, wanted) = (share * 100.0, share_min * 100.0);
+        let span = format!("{}..{}", seconds(window.from), seconds(window.until));
+        (share >= share_min, format!("{percent:.1}% of {span} over relays, wanted {wanted:.0}%"))
     }
 
     fn survives(&self, flow: &str, stall_max: Option<Duration>) -> Finding {

@@ -188,6 +188,18 @@ impl Record {
         seen.map(|seen| (seen.at, &seen.route)).find(|(_, route)| fits(route))
     }
 
+    /// How much of a window the path led over relays.
+    pub fn relayed_time(&self, key: &RouteKey, window: Window) -> Duration {
+        let seen = self.routes.get(key).map(Vec::as_slice).unwrap_or_default();
+        let ends = seen.iter().skip(1).map(|next| next.at).chain([window.until]);
+        let within = |(seen, end): (&RouteSeen, Duration)| {
+            let until = end.min(window.until);
+            until.saturating_sub(seen.at.max(window.from))
+        };
+        let relayed = seen.iter().zip(ends).filter(|(seen, _)| !seen.route.relays().is_empty());
+        relayed.map(within).sum()
+    }
+
     /// How often the path changed.
     pub fn switches(&self, key: &RouteKey) -> usize {
         let seen = self.routes.get(key).map(Vec::as_slice).unwrap_or_default();
