@@ -1,7 +1,7 @@
 //! The two clocks of the host, read here and nowhere else in the packet path.
 //!
-//! `CLOCK_MONOTONIC_RAW` drives all timers and timestamps: no step or slew of the host's time shows in it. The real-time
-//! clock is read once, at start, to give timestamps their epoch, and when a kernel receive time is converted.
+//! `CLOCK_MONOTONIC_RAW` drives all timers and timestamps: no step or slew of the host's time shows in it. The
+//! real-time clock is read once, at start, to give timestamps their epoch, and when a kernel receive time is converted.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

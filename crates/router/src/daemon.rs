@@ -3,6 +3,7 @@
 //! Order of the start: what can be refused without touching the host comes first. Order of the end: routes go first, so
 //! that traffic takes the default path while lanes are still being settled.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -55,8 +56,9 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
 /// How often that is looked at.
 const SETTLE_LOOK: Duration = Duration::from_millis(100);
 
-/// Part of the escrow that one lane may take: four lanes at once, as a router with two endpoints and standby paths needs.
-const LANES_PER_ESCROW: u64 = 4;
+/// Part of the escrow that one lane may take: each of the 16 endpoints that a node watches can have one, and some are
+/// succeeded. Of 20 coins that is one coin, which pays for 100 MB at the reference price.
+const LANES_PER_ESCROW: u64 = 20;
 
 /// Threads of the async side; packets have their own.
 const WORKERS: usize = 2;
@@ -95,7 +97,7 @@ async fn live(config: Config) -> anyhow::Result<()> {
     let clock = Clock::start(config.clock.skew_ms);
     let geo = Geo::load(&config.geo)?;
     let (facts, told) = mpsc::channel(JOBS_MAX);
-    let (ledger, wallet) = ledger(&config, &opened.keys, facts)?;
+    let (task, wallet) = ledger(&config, &opened.keys, facts)?;
     let shared = Arc::new(Shared::new(config, clock, geo, wallet));
     let mut tasks = JoinSet::new();
     let listener = admin::bind(&shared.config.state_dir)?;
@@ -109,7 +111,7 @@ async fn live(config: Config) -> anyhow::Result<()> {
         () = signals.end() => return Ok(()),
         () = shared.end.notified() => return Ok(()),
     };
-    let running = start(&shared, opened, &joined.0, ledger, told, &mut tasks)?;
+    let running = start(&shared, opened, &joined.0, LedgerSide { task, told }, &mut tasks)?;
     let (membership, is_fresh) = joined;
     tasks.spawn(controller.clone().report(membership.clone(), running.node.clone()));
     tasks.spawn(controller.follow(membership, is_fresh, running.node.clone()));
@@ -202,12 +204,17 @@ struct Running {
     _lock: Flock<File>,
 }
 
+/// The ledger task before it runs, and what it will tell the node.
+struct LedgerSide {
+    task: Option<Ledger>,
+    told: mpsc::Receiver<LedgerFact>,
+}
+
 fn start(
     shared: &Arc<Shared>,
     opened: Opened,
     membership: &Membership,
-    ledger: Option<Ledger>,
-    told: mpsc::Receiver<LedgerFact>,
+    ledger: LedgerSide,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<Running> {
     let Opened { keys, journal, known, udp, tun, host, _lock } = opened;
@@ -218,12 +225,12 @@ fn start(
     let (events, received) = mpsc::channel(EVENTS_MAX);
     let (handle, packets) = packet_loop::start(node, clock, udp, tun, events)?;
     let (store, _keeper) = evidence::start(journal, &known, handle.clone(), Arc::clone(shared))?;
-    let jobs = ledger.map(|ledger| {
+    let jobs = ledger.task.map(|task| {
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
-        tasks.spawn(ledger.run(waiting));
+        tasks.spawn(task.run(waiting));
         jobs
     });
-    tasks.spawn(tell(told, handle.clone(), store.clone()));
+    tasks.spawn(tell(ledger.told, handle.clone(), store.clone()));
     tasks.spawn(settle_known(jobs.clone(), known));
     let dispatch = Dispatch {
         host: Arc::clone(&host),
@@ -231,6 +238,7 @@ fn start(
         jobs: jobs.clone(),
         node: handle.clone(),
         shared: Arc::clone(shared),
+        lanes: BTreeMap::new(),
     };
     tasks.spawn(dispatch.run(received));
     shared.set_group(membership.group);

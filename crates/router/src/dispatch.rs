@@ -1,8 +1,10 @@
 //! What the node wants done, handed to the room that does it. No decisions: one arm per event.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use srwan_node::pay::{LanePhase, PathKey};
 use srwan_node::{LedgerFact, NodeEvent, PathChange};
 use srwan_wire::id::NodeId;
 use tokio::sync::mpsc;
@@ -28,17 +30,22 @@ pub struct Dispatch {
     pub node: Handle,
     /// For people.
     pub shared: Arc<Shared>,
+    /// The last phase of each path's lane.
+    pub lanes: BTreeMap<PathKey, LanePhase>,
 }
+
+/// Paths whose lanes' phases are remembered; beyond, something may be told twice.
+const LANES_MAX: usize = 1_024;
 
 impl Dispatch {
     /// Hands on events until the node ends.
-    pub async fn run(self, mut events: mpsc::Receiver<NodeEvent>) {
+    pub async fn run(mut self, mut events: mpsc::Receiver<NodeEvent>) {
         while let Some(event) = events.recv().await {
             self.hand_on(event).await;
         }
     }
 
-    async fn hand_on(&self, event: NodeEvent) {
+    async fn hand_on(&mut self, event: NodeEvent) {
         match event {
             NodeEvent::Engage { prefixes, .. } => self.host.engage(prefixes),
             NodeEvent::Release { prefixes, .. } => self.host.release(prefixes),
@@ -48,17 +55,7 @@ impl Dispatch {
             NodeEvent::LookUpLane(lane) => self.job(Job::LookUp(lane)).await,
             NodeEvent::Settle(evidence) => self.job(Job::Settle(Box::new(evidence))).await,
             NodeEvent::Store(evidence) => self.store(Task::Keep(Box::new(evidence))),
-            NodeEvent::LaneChanged { path, phase } => {
-                let names = self.names().await;
-                let text = format!(
-                    "lane to {} via {} is {}",
-                    names.of(path.endpoint),
-                    names.list(&path.relays),
-                    crate::names::phase(phase)
-                );
-                let kind = crate::names::phase_event(phase);
-                self.add(kind, text, &names, Some(path.endpoint), Some(&path.relays));
-            }
+            NodeEvent::LaneChanged { path, phase } => self.lane_changed(path, phase).await,
             NodeEvent::PeerUp { node } => self.peer("peer_up", "session with", node).await,
             NodeEvent::PeerDown { node } => self.peer("peer_down", "no session with", node).await,
             NodeEvent::MatrixComplete => {
@@ -95,6 +92,21 @@ impl Dispatch {
         if self.store.try_send(task).is_err() {
             tracing::warn!(code = fault::JOURNAL_WRITE, "the receipts journal is behind");
         }
+    }
+
+    /// People hear of a lane when its phase is another than before; a lane that keeps being refused is said once.
+    async fn lane_changed(&mut self, path: PathKey, phase: LanePhase) {
+        if self.lanes.len() > LANES_MAX {
+            self.lanes.clear();
+        }
+        if self.lanes.insert(path.clone(), phase) == Some(phase) {
+            return;
+        }
+        let names = self.names().await;
+        let (endpoint, relays) = (names.of(path.endpoint), names.list(&path.relays));
+        let text = format!("lane to {endpoint} via {relays} is {}", crate::names::phase(phase));
+        let kind = crate::names::phase_event(phase);
+        self.add(kind, text, &names, Some(path.endpoint), Some(&path.relays));
     }
 
     async fn path_changed(&self, change: PathChange) {

@@ -149,7 +149,7 @@ fn clock(config: &Config) -> Option<Fault> {
     Some(Fault::new(
         CLOCK,
         "the host's clock is not synchronised, though [clock] synchronised = true",
-        "the kernel reports STA_UNSYNC: no time service disciplines it; shown one-way delays are off",
+        "the kernel reports STA_UNSYNC: no time service disciplines it, so shown delays are off",
         "apt install chrony, or set [clock] synchronised = false (path choice does not need it)",
     ))
 }

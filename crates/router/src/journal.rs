@@ -2,8 +2,9 @@
 //!
 //! One append-only file of checksummed records, keyed by lane; the last record of a lane counts, because evidence is
 //! cumulative. A record is acknowledged to the payer only after `fdatasync`. On a failed write the file is cut back to
-//! its last whole record and the caller may try again; after a failed sync nothing more is acknowledged until a restart,
-//! because the kernel may have dropped the pages. What is older than [`AGE_MAX`] or settled goes at the next rewrite.
+//! its last whole record and the caller may try again; after a failed sync nothing more is acknowledged until a
+//! restart, because the kernel may have dropped the pages. What is older than [`AGE_MAX`] or settled goes at the next
+//! rewrite.
 //!
 //! ```text
 //! length u32 | kind u8 (1 keep, 2 forget) | unix seconds u64 | lane 32 octets | payload | first 16 octets of BLAKE3

@@ -1,4 +1,4 @@
-//! The routing table and rules of srwan: engage and disengage prefixes, install and remove the rules, list what is there.
+//! The routing tables and rules of srwan: engage and disengage prefixes, install, list and remove.
 //!
 //! ```text
 //! 4760  fwmark RETURN lookup 4767      replies of flows that left here with source NAT

@@ -214,13 +214,13 @@ impl Ledger {
         }
     }
 
-    /// Locks what is missing of the configured escrow, as far as the account has it.
+    /// Locks what the escrow lacks for new lanes, as far as the account has it.
     async fn fill_escrow(&self, session: &Session) -> Result<(), ApiError> {
         let account = self.client.account(&self.secret.public()).await?;
-        let amounts = [&account.escrow_free_coins, &account.lanes_coins, &account.balance_coins];
-        let [free, lanes, balance] =
-            amounts.map(|text| Amount::parse_coins(text).unwrap_or(Amount::ZERO));
-        let missing = self.escrow.saturating_sub(free).saturating_sub(lanes);
+        let amounts = [&account.escrow_free_coins, &account.balance_coins];
+        let [free, balance] = amounts.map(|text| Amount::parse_coins(text).unwrap_or(Amount::ZERO));
+        // What lanes of an earlier run still hold comes back to the escrow, but not yet.
+        let missing = self.escrow.saturating_sub(free);
         let spare = balance.saturating_sub(session.fees.required(TICKET_OCTETS));
         let amount = missing.min(spare);
         if amount.is_zero() {

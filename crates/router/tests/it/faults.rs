@@ -1,5 +1,6 @@
 //! What keeps a router from starting, each with its code; nothing is left on the host.
 
+use std::any::Any;
 use std::path::Path;
 
 use srwan_router::fault::{self, Fault};
@@ -17,11 +18,13 @@ fn config(state_dir: &Path) -> String {
 }
 
 /// Runs a router in a fresh namespace until it refuses; returns the fault.
-fn check(code: &'static str, prepare: impl FnOnce(&Path) -> String + Send + 'static) {
+///
+/// `prepare` returns the configuration and what has to live until then.
+fn check<T: Any>(code: &'static str, prepare: impl FnOnce(&Path) -> (String, T) + Send + 'static) {
     namespace::run(move || {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("router.toml");
-        let text = prepare(dir.path());
+        let (text, _alive) = prepare(dir.path());
         std::fs::write(&file, text).unwrap();
         let error = srwan_router::run(&file).unwrap_err();
         let fault = error.downcast_ref::<Fault>().unwrap_or_else(|| panic!("{error:#}"));
@@ -36,9 +39,8 @@ fn check(code: &'static str, prepare: impl FnOnce(&Path) -> String + Send + 'sta
 #[test]
 fn a_taken_port_is_refused() {
     check(fault::PORT_TAKEN, |dir| {
-        // Leaked, so that the port stays taken while the router tries.
-        std::mem::forget(std::net::UdpSocket::bind("127.0.0.1:4766").unwrap());
-        config(&dir.join("state"))
+        let taken = std::net::UdpSocket::bind("127.0.0.1:4766").unwrap();
+        (config(&dir.join("state")), taken)
     });
 }
 
@@ -49,14 +51,13 @@ fn a_second_router_on_one_state_directory_is_refused() {
         std::fs::create_dir(&state_dir).unwrap();
         let file = std::fs::File::create(state_dir.join("lock")).unwrap();
         file.lock().unwrap();
-        std::mem::forget(file);
-        config(&state_dir)
+        (config(&state_dir), file)
     });
 }
 
 #[test]
 fn an_unknown_key_is_refused_before_anything_is_touched() {
-    check(fault::CONFIG_UNKNOWN_KEY, |dir| config(&dir.join("state")) + "pol_ms = 1\n");
+    check(fault::CONFIG_UNKNOWN_KEY, |dir| (config(&dir.join("state")) + "pol_ms = 1\n", ()));
 }
 
 #[test]
@@ -68,7 +69,7 @@ fn a_key_that_others_can_read_is_refused() {
         keys::Keys::load_or_create(&state_dir).unwrap();
         let open = std::fs::Permissions::from_mode(0o644);
         std::fs::set_permissions(state_dir.join(keys::NODE_KEY_FILE), open).unwrap();
-        config(&state_dir)
+        (config(&state_dir), ())
     });
 }
 
@@ -84,7 +85,7 @@ fn a_damaged_journal_is_refused() {
         let mut octets = std::fs::read(receipts.join("journal")).unwrap();
         octets[10] ^= 1;
         std::fs::write(receipts.join("journal"), octets).unwrap();
-        config(&dir.join("state"))
+        (config(&dir.join("state")), ())
     });
 }
 
@@ -92,7 +93,7 @@ fn a_damaged_journal_is_refused() {
 fn without_the_right_to_change_the_network_the_router_says_so() {
     check(fault::NOT_PERMITTED, |dir| {
         drop_net_admin();
-        config(&dir.join("state"))
+        (config(&dir.join("state")), ())
     });
 }
 

@@ -1,6 +1,7 @@
 //! The router against a real kernel, in network namespaces of its own.
 
 mod disk;
+mod egress;
 mod faults;
 mod host;
 mod namespace;

@@ -320,7 +320,7 @@ fn call(kind: u16, build: impl FnOnce(Message) -> Message) {
     netlink.call(kind, CREATE | EXCLUSIVE, build).unwrap();
 }
 
-fn add_veth(near: &str, far: &str, far_netns: &Netns) {
+pub fn add_veth(near: &str, far: &str, far_netns: &Netns) {
     let netns = u32::try_from(far_netns.0.as_raw_fd()).unwrap();
     // IFLA_IFNAME 3, IFLA_LINKINFO 18, IFLA_INFO_KIND 1, IFLA_INFO_DATA 2, VETH_INFO_PEER 1, IFLA_NET_NS_FD 28
     call(RTM_NEWLINK, |message| {
@@ -332,7 +332,7 @@ fn add_veth(near: &str, far: &str, far_netns: &Netns) {
     });
 }
 
-fn add_address(interface: &str, address: [u8; 4], length: u8) {
+pub fn add_address(interface: &str, address: [u8; 4], length: u8) {
     let index = nix::net::if_::if_nametoindex(interface).unwrap();
     let mut header = vec![2, length, 0, 0];
     header.extend(index.to_ne_bytes());
@@ -340,7 +340,7 @@ fn add_address(interface: &str, address: [u8; 4], length: u8) {
     call(RTM_NEWADDR, |m| m.fixed(&header).attr(2, &address).attr(1, &address));
 }
 
-fn add_default_route(interface: &str, gateway: [u8; 4]) {
+pub fn add_default_route(interface: &str, gateway: [u8; 4]) {
     let index = nix::net::if_::if_nametoindex(interface).unwrap();
     // family, lengths, TOS, table main, protocol static, scope universe, unicast, flags; RTA_GATEWAY 5, RTA_OIF 4
     let header = [2, 0, 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
