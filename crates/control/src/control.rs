@@ -48,6 +48,9 @@ const EVENTS_MAX: usize = 4_096;
 /// Candidates are surveyed this often, and members looked after.
 const SURVEY_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A snapshot of the matrix serves surveys and ways back for so long: it costs 10,000 look-ups in a group of 100.
+const GRAPH_AGE_MAX: Duration = Duration::from_millis(500);
+
 /// A message as it arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
@@ -81,6 +84,7 @@ pub struct Control {
     pub(crate) next_greeting: Option<Instant>,
     pub(crate) next_survey: Instant,
     pub(crate) graph: Graph,
+    pub(crate) graph_at: Option<Instant>,
     pub(crate) endpoints: BTreeMap<NodeId, Endpoint>,
     pub(crate) returns: BTreeMap<NodeId, (Instant, Option<Vec<NodeId>>)>,
     pub(crate) observations: Observations,
@@ -118,6 +122,7 @@ impl Control {
             next_greeting: None,
             next_survey: now + SURVEY_INTERVAL,
             graph: Graph::default(),
+            graph_at: None,
             endpoints: BTreeMap::new(),
             returns: BTreeMap::new(),
             observations: Observations::default(),
@@ -149,12 +154,14 @@ impl Control {
             .collect();
         gone.into_iter().for_each(|node| self.set_interest(node, false, now));
         self.returns.clear();
+        self.graph_at = None;
         self.next_survey = now;
     }
 
     /// Says who is never to relay, whatever the matrix says.
     pub fn set_quarantine(&mut self, nodes: BTreeSet<NodeId>, now: Instant) {
         self.quarantined = nodes;
+        self.graph_at = None;
         self.next_survey = now;
     }
 
@@ -455,7 +462,12 @@ impl Control {
         }
     }
 
+    /// Takes a snapshot of the matrix, unless the last one is young enough.
     pub(crate) fn renew_graph(&mut self, now: Instant) {
+        if self.graph_at.is_some_and(|at| now.since(at) < GRAPH_AGE_MAX) {
+            return;
+        }
+        self.graph_at = Some(now);
         let cell = |from, to| self.cell(from, to, now);
         let price = |node| match self.carrying(node) {
             Carrying::For(price) => Some(price),
@@ -465,6 +477,9 @@ impl Control {
     }
 
     fn survey(&mut self, now: Instant) {
+        if self.endpoints.is_empty() {
+            return;
+        }
         self.renew_graph(now);
         let watched: Vec<NodeId> = self.endpoints.keys().copied().collect();
         for endpoint in watched {

@@ -132,6 +132,7 @@ impl Control {
         if let Some((_, best)) = known {
             return best.clone();
         }
+        self.renew_graph(now);
         let found = self.graph.best((self.me, to), 1, 1).into_iter().next();
         let best = found.map(|path| path.relays);
         self.returns.insert(to, (now, best.clone()));

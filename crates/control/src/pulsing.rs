@@ -21,8 +21,14 @@ use crate::survey::Carrying;
 /// Own rows that were sent whole and may be built on: receivers acknowledge one within an interval.
 const WHOLE_ROWS_MAX: usize = 8;
 
-/// A base older than this many rows is renewed: differences grow with the distance.
-const BASE_DISTANCE_MAX: u32 = 32;
+/// A base older than this many rows is renewed, since routes and clocks drift away from it; a whole row costs three
+/// differences, so this adds a thirtieth.
+const BASE_DISTANCE_MAX: u32 = 64;
+
+/// A base older than this many rows is renewed if the difference from it has grown to a fifth of a whole row: the base
+/// of a young group is poor, since jitter and ages were not known yet.
+const BASE_DISTANCE_MIN: u32 = 12;
+const DIFFERENCE_SHARE: usize = 5;
 
 /// A delay is told anew when it left what was told by more than this: a quarter of the millisecond of W23.
 const DEAD_BAND_NS: u64 = 250_000;
@@ -103,14 +109,10 @@ impl Control {
         let interval = self.config.pulse_interval;
         let signed = &self.matrix.row(self.me)?.signed;
         let member = self.members.get(&to)?;
-        let base = self
-            .whole_rows
-            .iter()
-            .find(|row| row.seq == member.acked && signed.row.seq - row.seq <= BASE_DISTANCE_MAX);
-        let coding = match base {
-            Some(base) => RowCoding::difference(base, &signed.row),
-            None => RowCoding::whole(&signed.row),
-        };
+        let acked = self.whole_rows.iter().find(|row| row.seq == member.acked);
+        let difference = acked.and_then(|base| difference(base, &signed.row));
+        let is_whole = difference.is_none();
+        let coding = difference.unwrap_or_else(|| RowCoding::whole(&signed.row));
         let sent = self.clock.at(now);
         let mut pulse = Pulse {
             sent,
@@ -125,7 +127,7 @@ impl Control {
             signature: signed.signature,
             observations: Vec::new(),
         };
-        if base.is_none() {
+        if is_whole {
             self.keep_whole();
         }
         pulse.observations =
@@ -287,6 +289,15 @@ impl Member {
     }
 }
 
+/// The row as its difference from a base, unless the base should be renewed.
+fn difference(base: &Row, row: &Row) -> Option<RowCoding> {
+    let distance = row.seq.checked_sub(base.seq)?;
+    let coding = RowCoding::difference(base, row);
+    let is_large = || coding.encoded_len() * DIFFERENCE_SHARE > RowCoding::whole(row).encoded_len();
+    let is_old = distance > BASE_DISTANCE_MAX || distance > BASE_DISTANCE_MIN && is_large();
+    (!is_old).then_some(coding)
+}
+
 /// What to tell of a cell: what was told before, as long as it is still about right, so that differences stay small.
 fn settled(told: Option<&RowCell>, fresh: RowCell, measured: Measured) -> RowCell {
     let Some(told) = told else { return fresh };
@@ -306,8 +317,8 @@ fn settled(told: Option<&RowCell>, fresh: RowCell, measured: Measured) -> RowCel
 /// Jitter is told anew when it changed by half and by this.
 const JITTER_BAND: Duration = Duration::from_micros(500);
 
-/// Loss is told anew when it changed by one percent.
-const LOSS_BAND_PPM: u32 = 10_000;
+/// Loss is told anew when it changed by two percent: one pulse lost of 64 is chance, two are a measurement.
+const LOSS_BAND_PPM: u32 = 20_000;
 
 /// An interval of which ages are parts, where only the parts matter.
 const ONE: Duration = Duration::from_secs(4);

@@ -112,7 +112,7 @@ impl Judge {
         policy: &PolicyConfig,
         now: Instant,
     ) -> bool {
-        let lead = gain(default, active, policy, now);
+        let lead = delay_lead(default, active, policy, now);
         let smoothed = match (lead, self.gain_over_default) {
             (Some(lead), Some(before)) => Some(before + (lead - before) / GAIN_SHARE),
             (Some(lead), None) => Some(lead),
@@ -125,7 +125,9 @@ impl Judge {
             return false;
         }
         let since = *self.default_well_since.get_or_insert(now);
-        now.since(since) >= self.hold_down(policy, now) && now >= self.hold_until
+        let conditions = default.meter.conditions();
+        let is_clean = !conditions.lossy && !conditions.jittery;
+        is_clean && now.since(since) >= self.hold_down(policy, now) && now >= self.hold_until
     }
 
     fn hold_down(&mut self, policy: &PolicyConfig, now: Instant) -> Duration {
@@ -133,6 +135,18 @@ impl Judge {
         let repeated = u32::try_from(self.departures.len()).unwrap_or(0).saturating_sub(2);
         policy.hold_down * 2_u32.pow(repeated)
     }
+}
+
+/// How much faster `active` is than the default path at this moment. Loss and jitter do not count here: they have to be
+/// clean for as long as the hold-down by themselves, and counting them in would hold the path down twice.
+fn delay_lead(
+    default: &Track,
+    active: &Track,
+    policy: &PolicyConfig,
+    now: Instant,
+) -> Option<Cost> {
+    let forward = |track: &Track| Some(track.figures(policy, now)?.forward.as_nanos());
+    Some(forward(default)?.saturating_sub(forward(active)?))
 }
 
 /// How much cheaper `other` is than `active` at this moment.

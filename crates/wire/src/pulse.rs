@@ -128,6 +128,21 @@ impl RowCoding {
         Self::Difference(RowDifference { base: base.seq, gone, added, kept })
     }
 
+    /// How many octets of a pulse this takes.
+    #[must_use]
+    pub fn encoded_len(&self) -> usize {
+        let mut out = Vec::new();
+        self.write(&mut out);
+        out.len()
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Whole(cells) => write_cells(out, cells),
+            Self::Difference(difference) => write_difference(out, difference),
+        }
+    }
+
     /// The number of the row that the reader must hold, if any.
     #[must_use]
     pub const fn base(&self) -> Option<u32> {
@@ -204,10 +219,7 @@ impl Pulse {
             write_varint(&mut out, u64::from(number));
         }
         write_varint(&mut out, self.row_age_ns);
-        match &self.coding {
-            RowCoding::Whole(cells) => write_cells(&mut out, cells),
-            RowCoding::Difference(difference) => write_difference(&mut out, difference),
-        }
+        self.coding.write(&mut out);
         out.extend_from_slice(&self.signature.0);
         write_observations(&mut out, &self.observations);
         out
