@@ -12,8 +12,11 @@ use srwan_wire::time::{Instant, Owd, WallClock};
 use crate::clock::{Bounded, ClockPair};
 use crate::config::ControlConfig;
 use crate::decision::{Candidate, Decision};
+use crate::destination::{Destinations, Place};
 use crate::endpoint::{Context, Endpoint};
-use crate::event::{ControlEvent, ControlTransmit, LaneState, MemberState, Reach};
+use crate::event::{
+    ControlEvent, ControlTransmit, DestinationEvent, LaneState, MemberState, Reach,
+};
 use crate::graph::Graph;
 use crate::matrix::{self, Cell, Matrix, MatrixView};
 use crate::member::Member;
@@ -88,6 +91,10 @@ pub struct Control {
     pub(crate) endpoints: BTreeMap<NodeId, Endpoint>,
     pub(crate) returns: BTreeMap<NodeId, (Instant, Option<Vec<NodeId>>)>,
     pub(crate) observations: Observations,
+    pub(crate) destinations: Destinations,
+    pub(crate) destination_events: VecDeque<DestinationEvent>,
+    /// The egresses of the group (this node too, if it is one) and where they are.
+    pub(crate) places: BTreeMap<NodeId, Place>,
     pub(crate) reporter: Option<NodeId>,
     pub(crate) outgoing: VecDeque<Outgoing>,
     pub(crate) events: VecDeque<ControlEvent>,
@@ -126,6 +133,9 @@ impl Control {
             endpoints: BTreeMap::new(),
             returns: BTreeMap::new(),
             observations: Observations::default(),
+            destinations: Destinations::default(),
+            destination_events: VecDeque::new(),
+            places: BTreeMap::new(),
             reporter: None,
             outgoing: VecDeque::new(),
             events: VecDeque::new(),
@@ -153,6 +163,7 @@ impl Control {
             .copied()
             .collect();
         gone.into_iter().for_each(|node| self.set_interest(node, false, now));
+        self.set_places(roster);
         self.returns.clear();
         self.graph_at = None;
         self.next_survey = now;
@@ -249,7 +260,7 @@ impl Control {
         member.via = None;
     }
 
-    /// Takes a message that a session opened. Only pulses, probes and reflections concern control.
+    /// Takes a message that a session opened. Only pulses, probes and measurements concern control.
     pub fn handle_oam(&mut self, arrival: Arrival, oam: &Oam, now: Instant) {
         if !self.members.contains_key(&arrival.from) {
             return;
@@ -258,6 +269,7 @@ impl Control {
             Oam::Pulse(body) => self.handle_pulse(arrival, body, now),
             Oam::Probe(probe) => self.handle_probe(arrival, probe, now),
             Oam::Reflection(reflection) => self.handle_reflection(arrival, reflection, now),
+            Oam::Destination(probe) => self.handle_destination(arrival, probe, now),
             Oam::LaneSetup(_)
             | Oam::LaneAnswer(_)
             | Oam::Receipt(_)
@@ -265,8 +277,7 @@ impl Control {
             | Oam::ReceiptAck(_)
             | Oam::LaneEnd(_)
             | Oam::LinkStatement(_)
-            | Oam::Reflexive(_)
-            | Oam::Destination(_) => {}
+            | Oam::Reflexive(_) => {}
         }
     }
 
@@ -296,6 +307,7 @@ impl Control {
             endpoint.handle_timeout(&mut context!(self, now));
         }
         self.run_probes(now);
+        self.run_destinations(now);
     }
 
     // ---- what comes out -------------------------------------------------------------------------------------
@@ -314,7 +326,7 @@ impl Control {
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
         let endpoints = self.endpoints.values().map(Endpoint::poll_timeout);
-        let others = endpoints.chain(self.next_greeting);
+        let others = endpoints.chain(self.next_greeting).chain(self.destinations.poll_timeout());
         others.fold(self.rounds.poll_timeout().min(self.next_survey), Instant::min)
     }
 

@@ -20,6 +20,7 @@ use crate::clock::Bounded;
 use crate::config::{LivenessConfig, PolicyConfig};
 use crate::decision::{Candidate, Cause, Decision, DecisionLog, Rule};
 use crate::event::{ControlEvent, LaneState, PolicyChange};
+use crate::meter::PathFigures;
 use crate::random::PhaseRng;
 use crate::switching::Judge;
 use crate::track::{DEFAULT_PATH, Start, Track};
@@ -98,6 +99,15 @@ impl Endpoint {
     /// The relays of the path that carries traffic.
     pub(crate) fn active_relays(&self) -> &[NodeId] {
         self.tracks.get(&self.active).map_or(&[], |track| track.relays.as_slice())
+    }
+
+    /// What probes over the active path say.
+    pub(crate) fn active_figures(
+        &self,
+        policy: &PolicyConfig,
+        now: Instant,
+    ) -> Option<PathFigures> {
+        self.tracks.get(&self.active)?.figures(policy, now)
     }
 
     /// Every candidate with its figures and rule as of `now`.

@@ -1,5 +1,8 @@
 //! What control hands out: messages to send, and things that happened.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use srwan_wire::id::{NodeId, PathId};
 use srwan_wire::oam::Oam;
 use srwan_wire::time::{Instant, Owd};
@@ -86,6 +89,42 @@ pub enum ControlEvent {
         /// The member.
         node: NodeId,
     },
+}
+
+/// What destinations without a router ask of the node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DestinationEvent {
+    /// Ping this address once over the default path, and tell the result ([`crate::Control::handle_destination_rtt`]).
+    Measure {
+        /// The watched destination.
+        destination: IpNet,
+        /// What to ping.
+        address: IpAddr,
+    },
+    /// Ping this address once for another member, if the egress rules allow it, and answer
+    /// ([`crate::Control::answer_destination`]).
+    MeasureFor {
+        /// Who asked.
+        asker: NodeId,
+        /// What to ping.
+        address: IpAddr,
+    },
+    /// Traffic for a destination without a router goes elsewhere. Watch the paths to the egress
+    /// ([`crate::Control::set_interest`]).
+    Change(DestinationChange),
+}
+
+/// Traffic for a destination without a router goes over another egress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DestinationChange {
+    /// The destination.
+    pub destination: IpNet,
+    /// Over which egress from this moment; `None` is the default path.
+    pub egress: Option<NodeId>,
+    /// Over which before.
+    pub previous: Option<NodeId>,
+    /// When it was decided.
+    pub at: Instant,
 }
 
 /// Traffic for an endpoint moves to another path.

@@ -12,6 +12,8 @@ mod clock;
 mod config;
 mod control;
 mod decision;
+mod destination;
+mod egress;
 mod endpoint;
 mod event;
 mod graph;
@@ -36,7 +38,11 @@ pub use self::config::{
 };
 pub use self::control::{Arrival, Control, PinError};
 pub use self::decision::{CANDIDATES_MAX, Candidate, Cause, DECISIONS_MAX, Decision, Rule};
-pub use self::event::{ControlEvent, ControlTransmit, LaneState, MemberState, PolicyChange, Reach};
+pub use self::destination::{DESTINATIONS_MAX, EgressCandidate, Place, RttSource, Suits, suits};
+pub use self::event::{
+    ControlEvent, ControlTransmit, DestinationChange, DestinationEvent, LaneState, MemberState,
+    PolicyChange, Reach,
+};
 pub use self::graph::{Graph, RankedPath};
 pub use self::matrix::{Cell, MatrixView, ShownCell};
 pub use self::meter::{Conditions, PathFigures};

@@ -46,6 +46,8 @@ pub(crate) struct Member {
     pub(crate) relays_tried: usize,
     pub(crate) greetings_left: u8,
     pub(crate) next_greeting: Instant,
+    /// Destinations that it asked to be measured since then.
+    pub(crate) requests: (Instant, u32),
 }
 
 impl Member {
@@ -65,6 +67,7 @@ impl Member {
             relays_tried: 0,
             greetings_left: 0,
             next_greeting: now,
+            requests: (now, 0),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Messages that are decided on but not stamped: their timestamps and sequence numbers are taken when they leave.
 
 use srwan_wire::id::{NodeId, PathId};
-use srwan_wire::oam::{Oam, Probe, ProbePurpose, Reflection, Relays};
+use srwan_wire::oam::{DestinationProbe, Oam, Probe, ProbePurpose, Reflection, Relays};
 use srwan_wire::time::{Instant, Timestamp};
 
 use crate::control::Control;
@@ -16,6 +16,8 @@ pub(crate) enum Outgoing {
     Probe { endpoint: NodeId, path: PathId },
     /// A probe of one hop of the active path: the one behind `via`.
     HopSample { hop: NodeId, via: Vec<NodeId>, path: PathId },
+    /// Asks an egress to measure a destination, or answers.
+    Destination { to: NodeId, probe: DestinationProbe },
     /// The answer to a probe, over one of the two ways back.
     Reflection { to: NodeId, via: Vec<NodeId>, probe: Probe, received: Timestamp, throughput: u64 },
 }
@@ -25,6 +27,11 @@ impl Control {
     pub(crate) fn stamp(&mut self, outgoing: Outgoing, now: Instant) -> Option<ControlTransmit> {
         let sent = self.clock.at(now);
         match outgoing {
+            Outgoing::Destination { to, probe } => {
+                let via =
+                    self.endpoints.get(&to).map_or(Vec::new(), |w| w.active_relays().to_vec());
+                Some(ControlTransmit { to, via, oam: Oam::Destination(probe) })
+            }
             Outgoing::Pulse { to, via, seq } => {
                 let oam = Oam::Pulse(self.pulse_for(to, seq, now)?);
                 Some(ControlTransmit { to, via, oam })

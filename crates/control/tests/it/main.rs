@@ -1,6 +1,7 @@
 //! Control through its public API: path search against an oracle, and whole groups on a synthetic network.
 
 mod clocks;
+mod destinations;
 mod failover;
 mod group;
 mod paths;

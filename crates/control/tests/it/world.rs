@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::net::SocketAddr;
 
 use srwan_control::{
-    Arrival, Control, ControlConfig, ControlEvent, ControlTransmit, LaneState, PolicyChange, Reach,
+    Arrival, Control, ControlConfig, ControlEvent, ControlTransmit, DestinationEvent, LaneState,
+    PolicyChange, Reach,
 };
 use srwan_wire::id::{AccountKey, GroupId, NodeId, NodeKey};
 use srwan_wire::oam::Oam;
@@ -88,6 +89,8 @@ pub struct Plan {
     /// Price of a node; the reference price if not named, `None` for infinity.
     pub prices: BTreeMap<u32, Option<u64>>,
     pub lane_ns: u64,
+    /// Nodes that deliver to the outside.
+    pub egresses: BTreeSet<u32>,
 }
 
 impl Plan {
@@ -100,6 +103,7 @@ impl Plan {
             synchronised: true,
             prices: BTreeMap::new(),
             lane_ns: 400 * MS,
+            egresses: BTreeSet::new(),
         }
     }
 }
@@ -111,6 +115,7 @@ pub struct World {
     pub links: BTreeMap<(NodeId, NodeId), Link>,
     pub dead: BTreeSet<NodeId>,
     pub events: Vec<(u64, NodeId, ControlEvent)>,
+    pub destination_events: Vec<(NodeId, DestinationEvent)>,
     /// Octets of pulses that each node sent.
     pub pulse_octets: BTreeMap<NodeId, u64>,
     pub pulses: u64,
@@ -131,6 +136,7 @@ impl World {
             links: BTreeMap::new(),
             dead: BTreeSet::new(),
             events: Vec::new(),
+            destination_events: Vec::new(),
             pulse_octets: BTreeMap::new(),
             pulses: 0,
             queue: BinaryHeap::new(),
@@ -308,6 +314,9 @@ impl World {
             self.handle_event(id, &event);
             self.events.push((self.now, id, event));
         }
+        while let Some(event) = self.controls.get_mut(&id).unwrap().poll_destination_event() {
+            self.destination_events.push((id, event));
+        }
         let timer = self.controls[&id].poll_timeout().as_nanos();
         self.timers.insert(id, timer);
     }
@@ -405,7 +414,7 @@ fn member(plan: &Plan, raw: u32) -> Member {
         asn: 64_500 + raw,
         class: Class::Public,
         price: plan.prices.get(&raw).copied().unwrap_or(Some(PRICE)),
-        egress: false,
+        egress: plan.egresses.contains(&raw),
         name: format!("r{raw}"),
     }
 }
