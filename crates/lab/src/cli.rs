@@ -248,6 +248,9 @@ pub struct FetchArgs {
     pub bytes: Option<u64>,
     #[arg(long)]
     pub upload: bool,
+    /// Time between two lines, milliseconds
+    #[arg(long, default_value_t = 200)]
+    pub interval_ms: u64,
 }
 
 #[derive(Clone, Debug, Args)]

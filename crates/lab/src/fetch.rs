@@ -1,4 +1,4 @@
-//! The lab's own transfer client: one JSON line every 200 ms, and one at the end.
+//! The lab's own transfer client: a JSON line every so often, and one at the end.
 //!
 //! A transfer is one TCP connection from start to end: a lost connection is the end of the transfer, never
 //! repaired, because whether it survives is what the lab wants to know. Beside it a second connection
@@ -26,6 +26,8 @@ pub struct Fetch {
     /// The client leaves after this time.
     pub time: Duration,
     pub limit: Option<BitRate>,
+    /// Time between two lines.
+    pub interval: Duration,
     /// Stop after this many bytes; `None` = only the time ends it.
     pub octets: Option<u64>,
 }
@@ -56,7 +58,7 @@ pub fn run(fetch: Fetch, mut print: impl FnMut(&Line)) -> Result<bool> {
     start_echo(fetch.server, Arc::clone(&progress));
     let mut last = (Instant::now(), 0);
     loop {
-        let end = match ended.recv_timeout(INTERVAL) {
+        let end = match ended.recv_timeout(fetch.interval) {
             Ok(result) => Some(result.err().map(|error| format!("{error:#}"))),
             Err(RecvTimeoutError::Timeout) => (start.elapsed() >= fetch.time).then_some(None),
             Err(RecvTimeoutError::Disconnected) => Some(Some("the transfer stopped".to_owned())),
@@ -176,7 +178,7 @@ fn start_echo(server: SocketAddr, progress: Arc<Progress>) {
     thread::spawn(move || {
         loop {
             let _ended = echo(server, &progress);
-            thread::sleep(INTERVAL);
+            thread::sleep(ECHO_RETRY);
         }
     });
 }
@@ -206,7 +208,8 @@ fn mbps(rate: BitRate) -> f64 {
     Duration::from_micros(rate.bits_per_second()).as_secs_f64()
 }
 
-const INTERVAL: Duration = Duration::from_millis(200);
+/// Between two tries to connect.
+const ECHO_RETRY: Duration = Duration::from_millis(200);
 const ECHO_INTERVAL: Duration = Duration::from_millis(100);
 /// An echo later than this is a connection worth replacing.
 const ECHO_WAIT: Duration = Duration::from_secs(10);

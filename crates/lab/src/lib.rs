@@ -35,6 +35,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("small", include_str!("../scenarios/small.toml")),
     ("world", include_str!("../scenarios/world.toml")),
     ("path-death", include_str!("../scenarios/path-death.toml")),
+    ("deaths", include_str!("../scenarios/deaths.toml")),
     ("asymmetric", include_str!("../scenarios/asymmetric.toml")),
     ("skewed", include_str!("../scenarios/skewed.toml")),
     ("isolated", include_str!("../scenarios/isolated.toml")),

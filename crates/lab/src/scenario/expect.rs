@@ -44,6 +44,8 @@ pub enum ExpectKind {
     Owd { from: NodeName, to: NodeName, owd: Duration, tolerance: Duration },
     /// Path changes of the flow's headend, over the whole run.
     SwitchesAtMost { flow: String, count: u32, way: Way },
+    /// After each cut of the flow's path its headend uses another: median and most over all cuts.
+    Failover { flow: String, way: Way, p50: Duration, max: Duration },
     /// The sum of all coins is at the end what it was at the start.
     CoinsConserved,
     /// A router was paid for relaying: this one, or any.
@@ -84,6 +86,7 @@ impl ExpectKind {
             Self::RoundTrip { .. } => "round-trip",
             Self::Owd { .. } => "owd",
             Self::SwitchesAtMost { .. } => "switches-at-most",
+            Self::Failover { .. } => "failover",
             Self::CoinsConserved => "coins-conserved",
             Self::RelayEarned { .. } => "relay-earned",
         }

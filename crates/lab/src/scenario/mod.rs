@@ -208,6 +208,8 @@ pub enum Action {
     Fail { links: Vec<Direction> },
     /// The links are as they were.
     Heal { links: Vec<Direction> },
+    /// The first link of the path that a flow is on carries nothing, in both directions.
+    Cut { flow: String, way: Way },
     /// The daemon of the node gets SIGKILL.
     Kill { node: NodeName },
     /// The daemon of the node gets SIGTERM and shuts down in order.
@@ -371,6 +373,7 @@ impl Action {
             Self::Congest { .. } => "congest",
             Self::Fail { .. } => "fail",
             Self::Heal { .. } => "heal",
+            Self::Cut { .. } => "cut",
             Self::Kill { .. } => "kill",
             Self::Stop { .. } => "stop",
             Self::Pause { .. } => "pause",

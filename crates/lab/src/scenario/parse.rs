@@ -48,13 +48,13 @@ fn fill(scenario: &mut Scenario, raw: &RawFile, text: &str) -> Result<()> {
     for link in &raw.link {
         add_links(scenario, link.get_ref(), At(at(link.span())))?;
     }
+    for flow in &raw.flow {
+        add_flow(scenario, flow.get_ref(), At(at(flow.span())))?;
+    }
     for event in &raw.event {
         add_event(scenario, event.get_ref(), At(at(event.span())))?;
     }
     scenario.events.sort_by_key(|event| event.at);
-    for flow in &raw.flow {
-        add_flow(scenario, flow.get_ref(), At(at(flow.span())))?;
-    }
     for expect in &raw.expect {
         let kind = wanted::expect(scenario, expect.get_ref(), At(at(expect.span())))?;
         scenario.expects.push(kind);
@@ -223,6 +223,8 @@ fn action(scenario: &Scenario, raw: &RawEvent, at: At) -> Result<Action> {
         }
         .into()
     })?;
+    let about_flow = raw.flow.is_some() || raw.way.is_some();
+    at.check(!about_flow || raw.r#do == RawVerb::Cut, || "only cut is about a flow".into())?;
     at.check(raw.command.is_none() || raw.r#do == RawVerb::Exec, || {
         "only exec has a command".into()
     })?;
@@ -231,7 +233,9 @@ fn action(scenario: &Scenario, raw: &RawEvent, at: At) -> Result<Action> {
             Ok(Action::Congest { links: event_links(scenario, raw, at)?, impairment })
         }
         RawVerb::Fail => Ok(Action::Fail { links: event_links(scenario, raw, at)? }),
+        RawVerb::Heal if names_no_link(raw) => Ok(Action::Heal { links: all_links(scenario) }),
         RawVerb::Heal => Ok(Action::Heal { links: event_links(scenario, raw, at)? }),
+        RawVerb::Cut => cut(scenario, raw, at),
         verb => node_action(scenario, raw, verb, at),
     }
 }
@@ -258,10 +262,24 @@ fn node_action(scenario: &Scenario, raw: &RawEvent, verb: RawVerb, at: At) -> Re
         RawVerb::Pause => Ok(Action::Pause { node }),
         RawVerb::Resume => Ok(Action::Resume { node }),
         RawVerb::Start => Ok(Action::Start { node }),
-        RawVerb::Congest | RawVerb::Fail | RawVerb::Heal | RawVerb::Exec => {
+        RawVerb::Congest | RawVerb::Fail | RawVerb::Heal | RawVerb::Cut | RawVerb::Exec => {
             Err(at.error("this event is about a link"))
         }
     }
+}
+
+fn names_no_link(raw: &RawEvent) -> bool {
+    [&raw.a, &raw.b, &raw.from, &raw.to, &raw.node].into_iter().all(Option::is_none)
+}
+
+/// The path is known only when the story is there; the flow and its router must exist before.
+fn cut(scenario: &Scenario, raw: &RawEvent, at: At) -> Result<Action> {
+    at.check(names_no_link(raw), || "cut is about a flow, not a link".into())?;
+    let flow = raw.flow.clone().ok_or_else(|| at.error("cut needs `flow`"))?;
+    let way = raw.way.unwrap_or_default();
+    let headed = scenario.headend(&flow, way).is_some();
+    at.check(headed, || format!("no router sends a flow `{flow}` that way"))?;
+    Ok(Action::Cut { flow, way })
 }
 
 fn event_links(scenario: &Scenario, raw: &RawEvent, at: At) -> Result<Vec<Direction>> {
@@ -363,15 +381,21 @@ fn direction(scenario: &Scenario, from: &str, to: &str, at: At) -> Result<Direct
 /// All links that begin or end at a site.
 fn all_of(scenario: &Scenario, node: &str, at: At) -> Result<Vec<(Direction, Side)>> {
     let site = at.site(scenario, node)?;
-    let sites: BTreeSet<NodeName> =
-        scenario.nodes.iter().map(|node| scenario.site_of(node).clone()).collect();
-    let others = sites.into_iter().filter(|other| *other != site);
-    let pairs = others.flat_map(|other| {
-        let out = Direction { from: site.clone(), to: other.clone() };
-        let back = Direction { from: other, to: site.clone() };
-        [(out, Side::Forward), (back, Side::Backward)]
-    });
-    Ok(pairs.collect())
+    let side = |link: Direction| match link.from == site {
+        true => (link, Side::Forward),
+        false => (link, Side::Backward),
+    };
+    let links = all_links(scenario).into_iter();
+    Ok(links.filter(|link| link.from == site || link.to == site).map(side).collect())
+}
+
+/// Every ordered pair of sites.
+fn all_links(scenario: &Scenario) -> Vec<Direction> {
+    let sites: BTreeSet<&NodeName> =
+        scenario.nodes.iter().map(|node| scenario.site_of(node)).collect();
+    let pairs = sites.iter().flat_map(|from| sites.iter().map(move |to| (*from, *to)));
+    let links = pairs.filter(|(from, to)| from != to);
+    links.map(|(from, to)| Direction { from: from.clone(), to: to.clone() }).collect()
 }
 
 /// The line that is being checked; makes values of what stands there, or errors that name it.

@@ -133,6 +133,8 @@ pub struct RawEvent {
     pub from: Option<String>,
     pub to: Option<String>,
     pub node: Option<String>,
+    pub flow: Option<String>,
+    pub way: Option<Way>,
     pub command: Option<Vec<String>>,
     pub add_ms: Option<f64>,
     pub jitter_ms: Option<f64>,
@@ -151,6 +153,7 @@ pub enum RawVerb {
     Congest,
     Fail,
     Heal,
+    Cut,
     Kill,
     Stop,
     Pause,
@@ -252,6 +255,13 @@ pub enum RawExpect {
     SwitchesAtMost {
         flow: String,
         count: u32,
+        #[serde(default)]
+        way: Way,
+    },
+    Failover {
+        flow: String,
+        p50_s: f64,
+        max_s: f64,
         #[serde(default)]
         way: Way,
     },

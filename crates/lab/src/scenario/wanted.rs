@@ -73,6 +73,12 @@ impl Look<'_> {
                 let flow = self.headed(flow, *way)?;
                 ExpectKind::SwitchesAtMost { flow, count: *count, way: *way }
             }
+            RawExpect::Failover { flow, p50_s, max_s, way } => ExpectKind::Failover {
+                flow: self.headed(flow, *way)?,
+                way: *way,
+                p50: self.at.seconds("p50_s", *p50_s)?,
+                max: self.at.seconds("max_s", *max_s)?,
+            },
             RawExpect::CoinsConserved {} => ExpectKind::CoinsConserved,
             RawExpect::RelayEarned { node } => {
                 let node = node.as_deref().map(|name| self.router(name)).transpose()?;

@@ -102,6 +102,7 @@ fn command(lab: &Lab, flow: &Flow, target: IpAddr) -> Vec<String> {
         Program::Http => {
             let mut words = vec![lab.program(), "lab".into(), "fetch".into(), server];
             words.extend(["--seconds".into(), time.to_string()]);
+            words.extend(["--interval-ms".into(), SAMPLE_INTERVAL.as_millis().to_string()]);
             words.extend(pace.into_iter().flat_map(|mbps| ["--mbps".into(), mbps.to_string()]));
             words.extend((flow.bulk == Bulk::Upload).then(|| "--upload".to_owned()));
             words

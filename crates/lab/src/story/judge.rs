@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::scenario::{Expect, ExpectKind, Scenario, Way, Window};
+use crate::scenario::{Action, Expect, ExpectKind, Scenario, Way, Window};
 
 use super::record::{FlowEnd, FlowLog, Record, Route, RouteKey};
 
@@ -66,6 +66,7 @@ impl Bench<'_> {
             | ExpectKind::FlowMoves { flow, .. }
             | ExpectKind::Throughput { flow, .. }
             | ExpectKind::RoundTrip { flow, .. }
+            | ExpectKind::Failover { flow, .. }
             | ExpectKind::SwitchesAtMost { flow, .. } => flow.clone(),
             ExpectKind::Owd { from, to, .. } => format!("{from} to {to}"),
             ExpectKind::RelayEarned { node: Some(node) } => node.to_string(),
@@ -113,6 +114,9 @@ impl Bench<'_> {
                 self.owd((from.to_string(), to.to_string()), *owd, *tolerance)
             }
             ExpectKind::SwitchesAtMost { flow, count, way } => self.switches(flow, *way, *count),
+            ExpectKind::Failover { flow, way, p50, max } => {
+                self.failover(flow, *way, Limits { p50: *p50, max: *max })
+            }
             ExpectKind::CoinsConserved => self.conserved(),
             ExpectKind::RelayEarned { node } => {
                 self.earned(node.as_ref().map(|node| node.as_str()))
@@ -179,12 +183,16 @@ impl Bench<'_> {
         let Some(from) = self.time_of(Some(after)) else {
             return (false, "the event before it did not happen".to_owned());
         };
-        self.flow(flow, |log| match log.moves_after(from) {
-            Some(at) => {
-                let what = format!("bytes {} after {after}", seconds(at - from));
-                (at - from <= within, format!("{what}, wanted within {}", seconds(within)))
+        self.flow(flow, |log| {
+            let end = log.bytes.last().map_or(from, |(at, _)| *at);
+            let until = self.record.next_event(from).unwrap_or(end).min(end).max(from);
+            match log.silence(Window { from, until }) {
+                (silence, true) => {
+                    let what = format!("longest silence {} after {after}", seconds(silence));
+                    (silence <= within, format!("{what}, wanted at most {}", seconds(within)))
+                }
+                (_, false) => (false, format!("no byte after {after}")),
             }
-            None => (false, format!("no byte after {after}")),
         })
     }
 
@@ -202,6 +210,27 @@ impl Bench<'_> {
         let count = key.map_or(0, |key| self.record.switches(&key));
         let held = u32::try_from(count).is_ok_and(|count| count <= most);
         (held, format!("{count} changes of path, wanted at most {most}"))
+    }
+
+    /// Over all cuts of this flow's path: how long until its headend used another.
+    fn failover(&self, flow: &str, way: Way, limits: Limits) -> Finding {
+        let cuts = self.scenario.events.iter().filter(|event| {
+            matches!(&event.action, Action::Cut { flow: cut, way: its } if cut == flow && *its == way)
+        });
+        let happened: Vec<_> =
+            cuts.filter_map(|event| self.record.events.get(&event.label).copied()).collect();
+        let key = route_key(self.scenario, flow, way);
+        let time = |at: &Duration| self.record.failover(key.as_ref()?, *at);
+        let mut times: Vec<Duration> = happened.iter().filter_map(time).collect();
+        times.sort();
+        let count = format!("{} of {} cuts answered", times.len(), happened.len());
+        let (Some(p50), Some(max)) = (times.get(times.len() / 2), times.last()) else {
+            return (false, count);
+        };
+        let held = times.len() == happened.len() && *p50 <= limits.p50 && *max <= limits.max;
+        let figures = format!("p50 {}, max {}", seconds(*p50), seconds(*max));
+        let wanted = format!("wanted {} and {}", seconds(limits.p50), seconds(limits.max));
+        (held, format!("{count}, {figures}, {wanted}"))
     }
 
     fn conserved(&self) -> Finding {
@@ -240,6 +269,12 @@ impl Bench<'_> {
     fn time_of(&self, label: Option<&str>) -> Option<Duration> {
         label.map_or(Some(Duration::ZERO), |label| self.record.events.get(label).copied())
     }
+}
+
+/// Bounds on times of failover.
+struct Limits {
+    p50: Duration,
+    max: Duration,
 }
 
 /// From which event on, and for how long.

@@ -182,6 +182,7 @@ impl<'a> Story<'a> {
             Action::Congest { links, impairment } => self.impair(links, impairment.clone()),
             Action::Fail { links } => self.impair(links, Impairment::blackhole()),
             Action::Heal { links } => self.lab.fabric(&Request::Heal { links: links.clone() }),
+            Action::Cut { flow, way } => self.cut(flow, *way),
             Action::Kill { node } => self.signal(node, Signal::SIGKILL),
             Action::Stop { node } => self.signal(node, Signal::SIGTERM),
             Action::Pause { node } => self.signal(node, Signal::SIGSTOP),
@@ -194,6 +195,21 @@ impl<'a> Story<'a> {
 
     fn impair(&mut self, links: &[Direction], fault: Impairment) -> Result<()> {
         self.lab.fabric(&Request::Impair { links: links.to_vec(), fault })
+    }
+
+    /// The first link of the path that the headend says it uses; the direct one without an answer.
+    fn cut(&mut self, flow: &str, way: Way) -> Result<()> {
+        let scenario = &self.lab.plan().scenario;
+        let key = judge::route_key(scenario, flow, way).context("the parser checked the flow")?;
+        let seen = self.watch.as_ref().map(Watch::seen).unwrap_or_default();
+        let latest = seen.routes.get(&key).and_then(|routes| routes.last());
+        let relay = latest.and_then(|latest| latest.route.relays().first().cloned());
+        let (_, target) = scenario.way_ends(flow, way).context("the parser checked the flow")?;
+        let endpoint = scenario.site_of(target).to_string();
+        let (from, to) = (NodeName::new(&key.headend)?, NodeName::new(&relay.unwrap_or(endpoint))?);
+        self.tell_line("cut", &format!("{from} <-> {to} carries nothing"));
+        let there = Direction { from: from.clone(), to: to.clone() };
+        self.impair(&[there, Direction { from: to, to: from }], Impairment::blackhole())
     }
 
     fn signal(&mut self, node: &NodeName, signal: Signal) -> Result<()> {
@@ -287,6 +303,7 @@ impl<'a> Story<'a> {
                 Action::Congest { .. }
                 | Action::Fail { .. }
                 | Action::Heal { .. }
+                | Action::Cut { .. }
                 | Action::Pause { .. }
                 | Action::Resume { .. }
                 | Action::Start { .. }
@@ -374,6 +391,7 @@ fn describe(action: &Action) -> String {
             format!("{} {}", links_text(links), impairment_text(impairment))
         }
         Action::Fail { links } => format!("{} carries nothing", links_text(links)),
+        Action::Cut { flow, .. } => format!("the path of {flow} carries nothing"),
         Action::Heal { links } => format!("{} as before", links_text(links)),
         Action::Kill { node } => format!("{node} killed (SIGKILL)"),
         Action::Stop { node } => format!("{node} told to stop"),
@@ -387,6 +405,7 @@ fn describe(action: &Action) -> String {
 fn links_text(links: &[Direction]) -> String {
     match links {
         [one] => format!("{} -> {}", one.from, one.to),
+        [] => "no link".to_owned(),
         [there, back] if there.from == back.to && there.to == back.from => {
             format!("{} <-> {}", there.from, there.to)
         }

@@ -158,10 +158,22 @@ impl FlowLog {
         longest.max(end.zip(last).map_or(Duration::ZERO, |(end, last)| end - last))
     }
 
-    /// The first time after `after` at which bytes had arrived since then.
-    pub fn moves_after(&self, after: Duration) -> Option<Duration> {
-        let had = self.bytes_at(after);
-        self.bytes.iter().find(|(at, bytes)| *at > after && *bytes > had).map(|(at, _)| *at)
+    /// The longest time without a byte in a window, and whether any byte came in it.
+    ///
+    /// Bytes that were on their way at the beginning still arrive, so the first byte says little.
+    pub fn silence(&self, window: Window) -> (Duration, bool) {
+        let mut total = self.bytes_at(window.from);
+        let mut last = window.from;
+        let mut longest = Duration::ZERO;
+        let mut moved = false;
+        let within = |(at, _): &&(Duration, u64)| *at > window.from && *at <= window.until;
+        for (at, bytes) in self.bytes.iter().filter(within).filter(|(_, bytes)| *bytes > 0) {
+            if *bytes > total {
+                longest = longest.max(*at - last);
+                (last, total, moved) = (*at, *bytes, true);
+            }
+        }
+        (longest.max(window.until - last), moved)
     }
 }
 
@@ -207,8 +219,24 @@ impl Record {
         first + seen.windows(2).filter(|pair| pair[0].route != pair[1].route).count()
     }
 
+    /// When the next event happened after a time.
+    pub fn next_event(&self, after: Duration) -> Option<Duration> {
+        self.events.values().copied().filter(|at| *at > after + EVENT_GAP).min()
+    }
+
+    /// Time from an event until the headend was seen on another path, before the next event.
+    pub fn failover(&self, key: &RouteKey, event: Duration) -> Option<Duration> {
+        let until = self.next_event(event).unwrap_or(Duration::MAX);
+        let seen = self.routes.get(key).map(Vec::as_slice).unwrap_or_default();
+        let change = seen.iter().find(|seen| seen.at > event && seen.at <= until)?;
+        Some(change.at - event)
+    }
+
     /// Whether the machine was fast enough for the figures to mean anything.
     pub fn is_conclusive(&self) -> bool {
         self.lateness.iter().all(LatenessSummary::is_conclusive)
     }
 }
+
+/// Events this close together are one: a fault of several links takes several entries.
+pub const EVENT_GAP: Duration = Duration::from_millis(100);

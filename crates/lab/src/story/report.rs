@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::scenario::{Flow, Scenario, Way, Window};
 
 use super::judge::{Outcome, Verdict, coins_text, route_key, seconds};
-use super::record::{FlowEnd, Record, Route};
+use super::record::{EVENT_GAP, FlowEnd, Record, Route};
 
 /// A stretch of a flow between two events.
 struct Phase {
@@ -138,6 +138,15 @@ fn phases(scenario: &Scenario, record: &Record, flow: &Flow) -> Vec<Phase> {
     let happened = scenario.events.iter().filter_map(|event| {
         let at = record.events.get(&event.label).copied().filter(within)?;
         Some((at, event.label.clone()))
+    });
+    let mut happened: Vec<(Duration, String)> = happened.collect();
+    // Several faults at once are one phase, named by the last of them.
+    happened.dedup_by(|later, earlier| {
+        let together = later.0.saturating_sub(earlier.0) < EVENT_GAP;
+        if together {
+            earlier.1.clone_from(&later.1);
+        }
+        together
     });
     let mut cuts = vec![(start, "before".to_owned())];
     cuts.extend(happened);

@@ -73,12 +73,19 @@ impl Drop for Watch {
 }
 
 fn look_on(router: &Watched, origin: Instant, seen: &Mutex<Seen>, stop: &AtomicBool) {
+    let mut unanswered = 0;
     while !stop.load(Ordering::Relaxed) {
         let asked = Instant::now();
-        if let Ok(status) = status(router)
-            && let Ok(mut seen) = seen.lock()
-        {
-            note(&mut seen, router, &status, origin.elapsed());
+        let answer = status(router);
+        unanswered = if answer.is_ok() { 0 } else { unanswered + 1 };
+        if let Ok(mut seen) = seen.lock() {
+            match answer {
+                Ok(status) => note(&mut seen, router, &status, origin.elapsed()),
+                Err(_) if unanswered == UNANSWERED_DEAD => {
+                    note_dead(&mut seen, router, origin.elapsed())
+                }
+                Err(_) => {}
+            }
         }
         let busy = router.targets.is_empty();
         let interval = if busy { INTERVAL_RELAY } else { INTERVAL_HEADEND };
@@ -114,15 +121,31 @@ fn note(seen: &mut Seen, router: &Watched, status: &Status, now: Duration) {
         seen.portals.insert(router.name.clone(), url.clone());
     }
     for (target, address) in &router.targets {
-        let key = RouteKey { headend: router.name.clone(), target: target.clone() };
         let (route, reason) = route_to(status, *address);
-        let log = seen.routes.entry(key.clone()).or_default();
-        let last = log.last().map_or(&Route::Default, |last| &last.route);
-        if *last != route {
-            let change = RouteSeen { at: now, route, reason };
-            log.push(change.clone());
-            seen.fresh.push((key, change));
-        }
+        note_route(seen, &router.name, target, RouteSeen { at: now, route, reason });
+    }
+}
+
+/// A router that does not answer sends nothing over relays: its host uses the default route.
+fn note_dead(seen: &mut Seen, router: &Watched, now: Duration) {
+    for (target, _) in &router.targets {
+        let reason = "the router does not answer".to_owned();
+        note_route(
+            seen,
+            &router.name,
+            target,
+            RouteSeen { at: now, route: Route::Default, reason },
+        );
+    }
+}
+
+fn note_route(seen: &mut Seen, headend: &str, target: &str, change: RouteSeen) {
+    let key = RouteKey { headend: headend.to_owned(), target: target.to_owned() };
+    let log = seen.routes.entry(key.clone()).or_default();
+    let last = log.last().map_or(&Route::Default, |last| &last.route);
+    if *last != change.route {
+        log.push(change.clone());
+        seen.fresh.push((key, change));
     }
 }
 
@@ -173,5 +196,7 @@ struct Cell {
 
 /// Resolution of "moved within": a tenth of the tightest promise, failover in 500 ms.
 const INTERVAL_HEADEND: Duration = Duration::from_millis(50);
+/// A busy router may miss one question; one that misses these is dead or frozen.
+const UNANSWERED_DEAD: u32 = 3;
 /// The others are asked for their matrix alone.
 const INTERVAL_RELAY: Duration = Duration::from_millis(250);

@@ -178,6 +178,7 @@ fn fetch(args: &FetchArgs) -> Result<i32> {
             .map(|mbps| BitRate::from_mbps(mbps).context("--mbps is not a rate"))
             .transpose()?,
         octets: args.bytes,
+        interval: Duration::from_millis(args.interval_ms.max(1)),
     };
     let lived = fetch::run(order, |line| {
         let text = serde_json::to_string(line).expect("a line is plain data");

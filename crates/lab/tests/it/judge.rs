@@ -44,6 +44,11 @@ at_s = 10
 do = "fail"
 a = "a"
 b = "b"
+[[event]]
+at_s = 11
+do = "cut"
+label = "cut"
+flow = "get"
 [[expect]]
 {expect}
 "#
@@ -59,6 +64,7 @@ fn s(seconds: f64) -> Duration {
 fn record() -> Record {
     let mut record = Record { routers: 2, ..Record::default() };
     record.events.insert("fail".into(), s(10.0));
+    record.events.insert("cut".into(), s(29.6));
     let mut log =
         FlowLog { started: Some(s(1.0)), end: Some(FlowEnd::Lived), ..FlowLog::default() };
     for second in (1..=50u32).filter(|second| !(11..12).contains(second)) {
@@ -136,6 +142,9 @@ fn each_kind_holds_or_fails_by_its_figures() {
     check("kind = \"owd\"\nfrom = \"b\"\nto = \"a\"\nowd_ms = 12", Failed, "unknown");
     check("kind = \"switches-at-most\"\nflow = \"get\"\ncount = 2", Held, "2 changes");
     check("kind = \"switches-at-most\"\nflow = \"get\"\ncount = 1", Failed, "2 changes");
+    let failover = |p50| format!("kind = \"failover\"\nflow = \"get\"\np50_s = {p50}\nmax_s = 2");
+    check(&failover(0.5), Held, "1 of 1 cuts answered, p50 0.40s, max 0.40s");
+    check(&failover(0.3), Failed, "p50 0.40s");
     check("kind = \"coins-conserved\"", Held, "5 coins at height 3");
     check("kind = \"relay-earned\"", Held, "c 1.5 coins");
     check("kind = \"relay-earned\"\nnode = \"b\"", Failed, "nobody");

@@ -123,6 +123,8 @@ fn contradictions_are_refused() {
     for (more, says) in [
         ("[[event]]\nat_s = 1\ndo = \"congest\"\na = \"a\"\nb = \"b\"", "nothing to make worse"),
         ("[[event]]\nat_s = 1\ndo = \"heal\"\na = \"a\"", "which link"),
+        ("[[event]]\nat_s = 1\ndo = \"cut\"", "needs `flow`"),
+        ("[[event]]\nat_s = 1\ndo = \"cut\"\nflow = \"gte\"", "no router sends"),
         ("[[event]]\nat_s = 1\ndo = \"heal\"\na = \"a\"\nb = \"a\"", "itself"),
         ("[[event]]\nat_s = 11\ndo = \"fail\"\na = \"a\"\nb = \"b\"", "after the end"),
         ("[[event]]\nat_s = 1\ndo = \"kill\"\nnode = \"host\"", "no daemon"),
