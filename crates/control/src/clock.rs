@@ -1,9 +1,9 @@
 //! How far two clocks are apart, as an interval: never a bare number.
 //!
-//! With raw delays `raw(i->j) = true(i->j) + (o_j - o_i)` and true delays that cannot be negative, the offset
-//! `o_j - o_i` lies in `[-raw(j->i), raw(i->j)]`. Two synchronised clocks also say that it lies in
-//! `0 +- (e_i + e_j)`. If both hold, their intersection is the answer; if they exclude one another, one of the clocks
-//! is not what it says, and what was measured wins.
+//! With raw delays `raw(i->j) = true(i->j) + (o_j - o_i)` and true delays that cannot be negative,
+//! the offset `o_j - o_i` lies in `[-raw(j->i), raw(i->j)]`. Two synchronised clocks also say that
+//! it lies in `0 +- (e_i + e_j)`. If both hold, their intersection is the answer; if they exclude
+//! one another, one of the clocks is not what it says, and what was measured wins.
 
 use srwan_wire::pulse::ErrorEstimate;
 use srwan_wire::time::Owd;

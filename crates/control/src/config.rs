@@ -8,8 +8,8 @@ use srwan_wire::sign::AccountSecret;
 /// A router sends its row this often (W56).
 pub const PULSE_INTERVAL_DEFAULT: Duration = Duration::from_secs(10);
 
-/// Pulses of a young or changed group are at least this far apart (or a quarter of the interval, if that is less), so a
-/// storm of changes costs at most ten times the usual traffic.
+/// Pulses of a young or changed group are at least this far apart (or a quarter of the interval, if
+/// that is less), so a storm of changes costs at most ten times the usual traffic.
 pub const EXTRA_PULSE_SPACING: Duration = Duration::from_secs(1);
 
 /// Intervals after which a row or a cell is unknown: I32 of the promises.
@@ -33,9 +33,11 @@ pub struct ControlConfig {
 /// How the paths of interest are watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LivenessConfig {
-    /// Distance of two probes on one path (`desired_min_tx` of RFC 5880): 100 ms, I29 of the promises.
+    /// Distance of two probes on one path (`desired_min_tx` of RFC 5880): 100 ms, I29 of the
+    /// promises.
     pub interval: Duration,
-    /// Probes that may stay unanswered in a row before a path is down (`detect_mult`): 4, I30. Rises with the loss.
+    /// Probes that may stay unanswered in a row before a path is down (`detect_mult`): 4, I30.
+    /// Rises with the loss.
     pub misses: u8,
 }
 
@@ -56,8 +58,8 @@ pub struct PolicyConfig {
     pub windows: u8,
     /// Length of one window: three probes.
     pub window: Duration,
-    /// After a switch nothing but a blackout moves the traffic for this long, and the default path must be well for
-    /// this long before the traffic returns to it: 10 s, I31.
+    /// After a switch nothing but a blackout moves the traffic for this long, and the default path
+    /// must be well for this long before the traffic returns to it: 10 s, I31.
     pub hold_down: Duration,
     /// Most relays of a path, `0..=3`.
     pub relays_max: u8,

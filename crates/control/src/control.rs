@@ -41,8 +41,9 @@ macro_rules! context {
     };
 }
 
-/// Messages that wait for `poll_transmit`: a round of pulses to 99 members, their copies over relays, and the probes
-/// and reflections of a busy moment. Beyond it the oldest is dropped, as a network would.
+/// Messages that wait for `poll_transmit`: a round of pulses to 99 members, their copies over
+/// relays, and the probes and reflections of a busy moment. Beyond it the oldest is dropped, as a
+/// network would.
 const OUTGOING_MAX: usize = 4_096;
 
 /// Events that wait for `poll_event`; the node drains them after every step.
@@ -51,7 +52,8 @@ const EVENTS_MAX: usize = 4_096;
 /// Candidates are surveyed this often, and members looked after.
 const SURVEY_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A snapshot of the matrix serves surveys and ways back for so long: it costs 10,000 look-ups in a group of 100.
+/// A snapshot of the matrix serves surveys and ways back for so long: it costs 10,000 look-ups in a
+/// group of 100.
 const GRAPH_AGE_MAX: Duration = Duration::from_millis(500);
 
 /// A message as it arrived.
@@ -67,8 +69,8 @@ pub struct Arrival {
 
 /// Who, how far, which way, is it up.
 ///
-/// Drain order after each `handle_*` or command: [`Control::poll_transmit`], [`Control::poll_timeout`],
-/// [`Control::poll_event`].
+/// Drain order after each `handle_*` or command: [`Control::poll_transmit`],
+/// [`Control::poll_timeout`], [`Control::poll_event`].
 #[derive(Debug)]
 pub struct Control {
     pub(crate) config: ControlConfig,
@@ -101,7 +103,8 @@ pub struct Control {
 }
 
 impl Control {
-    /// A node that knows nobody yet. `seed` spreads probes and pulses in time and names the clock epoch.
+    /// A node that knows nobody yet. `seed` spreads probes and pulses in time and names the clock
+    /// epoch.
     #[must_use]
     pub fn new(
         config: ControlConfig,
@@ -142,7 +145,7 @@ impl Control {
         }
     }
 
-    // ---- commands -------------------------------------------------------------------------------------------
+    // ---- commands -----------------------------------------
 
     /// Takes a roster that was verified: members come, change and go.
     pub fn set_roster(&mut self, roster: &Roster, now: Instant) {
@@ -190,7 +193,8 @@ impl Control {
         }
     }
 
-    /// Sends traffic for `endpoint` over `relays` (none: the default path) whatever is measured, as long as it is up.
+    /// Sends traffic for `endpoint` over `relays` (none: the default path) whatever is measured, as
+    /// long as it is up.
     ///
     /// # Errors
     /// [`PinError`] if the endpoint is not watched, or the relays are no path to it.
@@ -222,7 +226,8 @@ impl Control {
         }
     }
 
-    /// Starts the clock anew (after a suspend): every delay measured with the old one is forgotten by all members.
+    /// Starts the clock anew (after a suspend): every delay measured with the old one is forgotten
+    /// by all members.
     pub fn reset_clock(&mut self, clock: WallClock, now: Instant) {
         self.clock = clock;
         self.clock_epoch = low_bits(self.rng.next());
@@ -238,7 +243,7 @@ impl Control {
         self.observations.set_throughput(path, octets_per_second, now);
     }
 
-    // ---- what happens ---------------------------------------------------------------------------------------
+    // ---- what happens -----------------------------------------
 
     /// A session with a member is up.
     pub fn handle_peer_up(&mut self, peer: NodeId, reach: Reach, now: Instant) {
@@ -310,7 +315,7 @@ impl Control {
         self.run_destinations(now);
     }
 
-    // ---- what comes out -------------------------------------------------------------------------------------
+    // ---- what comes out -----------------------------------------
 
     /// The next message to seal and send; its timestamps are taken here, so send it at once.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<ControlTransmit> {
@@ -335,9 +340,10 @@ impl Control {
         self.events.pop_front()
     }
 
-    // ---- getters --------------------------------------------------------------------------------------------
+    // ---- getters -----------------------------------------
 
-    /// The matrix as this node knows it, delays with their clock offset removed as far as it is known.
+    /// The matrix as this node knows it, delays with their clock offset removed as far as it is
+    /// known.
     #[must_use]
     pub fn matrix(&self, now: Instant) -> MatrixView {
         matrix::show(self.nodes(), |from, to| self.cell(from, to, now), |node| self.clock_of(node))
@@ -355,13 +361,14 @@ impl Control {
         Some(Cell { raw, jitter, loss, age: reception.age(now)? })
     }
 
-    /// The signed rows that are fresh, the own one included: what the reporter hands to the controller.
+    /// The signed rows that are fresh, the own one included: what the reporter hands to the
+    /// controller.
     pub fn signed_rows(&self, now: Instant) -> impl Iterator<Item = &SignedRow> {
         self.matrix.rows().filter(move |held| held.is_fresh(now)).map(|held| &held.signed)
     }
 
-    /// The elected reporter: the lowest node whose pulse is not older than two intervals. `None` while this node still
-    /// listens for one (its first interval).
+    /// The elected reporter: the lowest node whose pulse is not older than two intervals. `None`
+    /// while this node still listens for one (its first interval).
     #[must_use]
     pub fn reporter(&self) -> Option<NodeId> {
         self.reporter
@@ -419,12 +426,13 @@ impl Control {
         self.clock_pair(node, now).offset()
     }
 
-    /// Members whose clock cannot be what both sides claim: the delays shown for them rest on measurements alone.
+    /// Members whose clock cannot be what both sides claim: the delays shown for them rest on
+    /// measurements alone.
     pub fn clock_contradictions(&self, now: Instant) -> impl Iterator<Item = NodeId> {
         self.members.keys().copied().filter(move |node| self.clock_pair(*node, now).contradicts())
     }
 
-    // ---- shared by the parts --------------------------------------------------------------------------------
+    // ---- shared by the parts -----------------------------------------
 
     pub(crate) fn push(&mut self, outgoing: Outgoing) {
         if self.outgoing.len() == OUTGOING_MAX {

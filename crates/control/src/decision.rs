@@ -102,7 +102,8 @@ pub enum Rule {
 pub struct Candidate {
     /// The relays in order of travel; empty is the default path.
     pub relays: Vec<NodeId>,
-    /// Sum of the matrix's raw cells: compares only with paths of the same two ends. `None` if a cell is unknown.
+    /// Sum of the matrix's raw cells: compares only with paths of the same two ends. `None` if a
+    /// cell is unknown.
     pub expected: Option<Owd>,
     /// That sum with loss, jitter and price added in nanoseconds: what paths are ranked by.
     pub cost: Option<Owd>,

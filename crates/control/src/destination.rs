@@ -1,9 +1,10 @@
 //! Destinations without a router of their own: which egress, or none.
 //!
-//! There is no clock at such a destination, so everything is compared as round trips: the own round trip over the
-//! default path against the round trip to an egress plus the egress's round trip to the destination. The geo:ASN tuple
-//! picks which egresses are asked to measure (same ASN, then same metro, then distance: W27), and orders those that
-//! measure alike. An egress is used only if it lately reached the destination itself.
+//! There is no clock at such a destination, so everything is compared as round trips: the own round
+//! trip over the default path against the round trip to an egress plus the egress's round trip to
+//! the destination. The geo:ASN tuple picks which egresses are asked to measure (same ASN, then
+//! same metro, then distance: W27), and orders those that measure alike. An egress is used only if
+//! it lately reached the destination itself.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
@@ -393,7 +394,8 @@ impl Watched {
         core::iter::once(own).chain(others).collect()
     }
 
-    /// Who measures: this node, the egress in use, and the best few by the tuple that can be reached.
+    /// Who measures: this node, the egress in use, and the best few by the tuple that can be
+    /// reached.
     fn sources(&mut self, egresses: &[Egress]) -> Vec<RttSource> {
         let reachable = egresses.iter().filter(|egress| egress.round_trip.is_some());
         let mut by_tuple: Vec<(Suits, Option<Duration>, NodeId)> = reachable

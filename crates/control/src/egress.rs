@@ -1,4 +1,5 @@
-//! Destinations without a router, joined to the rest of control: who is an egress, how far it is, whom to ask.
+//! Destinations without a router, joined to the rest of control: who is an egress, how far it is,
+//! whom to ask.
 
 use core::time::Duration;
 use std::net::{IpAddr, Ipv6Addr};
@@ -21,7 +22,8 @@ const REQUESTS_PER_SECOND: u32 = 100;
 const DESTINATION_EVENTS_MAX: usize = 16_384;
 
 impl Control {
-    /// Keeps a destination without a router measured by pinging `address` in it; `false` if too many are watched.
+    /// Keeps a destination without a router measured by pinging `address` in it; `false` if too
+    /// many are watched.
     pub fn watch_destination(
         &mut self,
         destination: IpNet,
@@ -48,7 +50,8 @@ impl Control {
         self.destinations.handle_rtt(source, destination, rtt, now);
     }
 
-    /// This node measured an address for another member ([`DestinationEvent::MeasureFor`]): sends the answer.
+    /// This node measured an address for another member ([`DestinationEvent::MeasureFor`]): sends
+    /// the answer.
     pub fn answer_destination(&mut self, asker: NodeId, address: IpAddr, rtt: Option<Duration>) {
         let rtt = rtt.map(|rtt| u64::try_from(rtt.as_nanos()).unwrap_or(u64::MAX));
         let probe = DestinationProbe { address: mapped(address), rtt, answer: true };

@@ -1,11 +1,13 @@
-//! Everything about one endpoint of interest: its probed paths, which of them carries traffic, which stands by.
+//! Everything about one endpoint of interest: its probed paths, which of them carries traffic,
+//! which stands by.
 //!
 //! ```text
-//!              survey proposes          5 answers, lane ready           blackout, or gain in 3 windows
-//!   (matrix) ------------------> challenger ----------------> standby ------------------------> active
-//!                                    | 3 s without                | down, refused                  | down: standby or default
-//!                                    v                            v                                | default well 10 s: default
-//!                                back-off <-----------------------+--------------------------------+
+//!          survey proposes       5 answers, lane ready     blackout, or gain in 3 windows
+//! (matrix) --------------> challenger -------------> standby ----------------------> active
+//!                              | 3 s without            | down, refused                | down:
+//!                              v                        v                              | standby
+//!                          back-off <-------------------+------------------------------+ or dflt
+//!                                                          default well for 10 s: default
 //! ```
 //! The default path is always probed. The matrix proposes, a measurement disposes (invariant 8).
 
@@ -25,10 +27,12 @@ use crate::random::PhaseRng;
 use crate::switching::Judge;
 use crate::track::{DEFAULT_PATH, Start, Track};
 
-/// A challenger that was not confirmed within this is left alone: the five probes take half a second and a round trip.
+/// A challenger that was not confirmed within this is left alone: the five probes take half a
+/// second and a round trip.
 const CONFIRM_WITHIN: Duration = Duration::from_secs(3);
 
-/// A challenger whose lane is not ready within this is left alone; a lane needs a final block and a round trip.
+/// A challenger whose lane is not ready within this is left alone; a lane needs a final block and a
+/// round trip.
 const LANE_WITHIN: Duration = Duration::from_secs(30);
 
 /// First back-off of a path that failed; doubles with each failure in a row.
@@ -94,7 +98,7 @@ impl Endpoint {
         }
     }
 
-    // ---- getters --------------------------------------------------------------------------------------------
+    // ---- getters -----------------------------------------
 
     /// The relays of the path that carries traffic.
     pub(crate) fn active_relays(&self) -> &[NodeId] {
@@ -142,7 +146,7 @@ impl Endpoint {
         tracks.flatten().fold(self.next_window, Instant::min)
     }
 
-    // ---- commands -------------------------------------------------------------------------------------------
+    // ---- commands -----------------------------------------
 
     pub(crate) fn pin(&mut self, relays: Relays) {
         self.pin = Some(relays);
@@ -202,7 +206,7 @@ impl Endpoint {
         ids.into_iter().for_each(|id| self.remove(id, context));
     }
 
-    // ---- time -----------------------------------------------------------------------------------------------
+    // ---- time -----------------------------------------
 
     pub(crate) fn handle_timeout(&mut self, context: &mut Context<'_>) {
         let now = context.now;
@@ -269,7 +273,7 @@ impl Endpoint {
         is_down && self.rescue().is_some()
     }
 
-    // ---- moving traffic -------------------------------------------------------------------------------------
+    // ---- moving traffic -----------------------------------------
 
     /// Leaves the active path at once: to the cheapest usable path, else to the default one.
     fn leave_active(&mut self, cause: Cause, context: &mut Context<'_>) {
@@ -280,8 +284,8 @@ impl Endpoint {
         }
     }
 
-    /// The usable path with the least delay, other than the active one; the default path needs no confirmation, only
-    /// not to be down.
+    /// The usable path with the least delay, other than the active one; the default path needs no
+    /// confirmation, only not to be down.
     fn rescue(&self) -> Option<PathId> {
         let is_up = |track: &Track| {
             !track.meter.conditions().blackout && (track.is_default() || track.is_usable())
@@ -315,8 +319,8 @@ impl Endpoint {
         }));
     }
 
-    /// The path that is left stands by in place of the one that took over; after a return, whichever stood by before,
-    /// since the one that is left has just proved itself.
+    /// The path that is left stands by in place of the one that took over; after a return,
+    /// whichever stood by before, since the one that is left has just proved itself.
     fn swap_standby(&mut self, from: PathId, to: PathId, cause: Cause, context: &mut Context<'_>) {
         let took_over = self.standby == Some(to);
         if took_over {
@@ -344,7 +348,7 @@ impl Endpoint {
         Some(delay(&from)? - delay(&to)?)
     }
 
-    // ---- standby and challenger -----------------------------------------------------------------------------
+    // ---- standby and challenger -----------------------------------------
 
     /// The relays that should be probed next, if the present standby is not good enough.
     fn wanted(&self, context: &Context<'_>) -> Option<Relays> {
@@ -370,8 +374,8 @@ impl Endpoint {
         is_better.then_some(best_relays)
     }
 
-    /// The cheapest candidate in order that is not active and not in back-off; without a relay of the active path if
-    /// there is such a one, so that one dead relay does not take both.
+    /// The cheapest candidate in order that is not active and not in back-off; without a relay of
+    /// the active path if there is such a one, so that one dead relay does not take both.
     fn best_stand_in(&self, context: &Context<'_>) -> Option<&Candidate> {
         let active = self.active_relays();
         let is_open = |c: &&Candidate| {
@@ -506,7 +510,7 @@ impl Endpoint {
         }
     }
 
-    // ---- reasons --------------------------------------------------------------------------------------------
+    // ---- reasons -----------------------------------------
 
     fn record(&mut self, cause: Cause, from: Vec<NodeId>, to: Vec<NodeId>, context: &Context<'_>) {
         let candidates = self.candidates(context.policy, context.now);

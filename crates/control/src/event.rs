@@ -94,7 +94,8 @@ pub enum ControlEvent {
 /// What destinations without a router ask of the node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DestinationEvent {
-    /// Ping this address once over the default path, and tell the result ([`crate::Control::handle_destination_rtt`]).
+    /// Ping this address once over the default path, and tell the result
+    /// ([`crate::Control::handle_destination_rtt`]).
     Measure {
         /// The watched destination.
         destination: IpNet,

@@ -1,13 +1,14 @@
 //! Which paths are best: exhaustive over 0, 1, 2 and 3 relays, with pruning.
 //!
-//! A segment's weight is its raw delay plus what its loss and jitter cost; a relay adds its toll. Raw delays contain the
-//! clock offsets of both ends, but along any path they telescope to `o_Z - o_A`, the same for every path between
-//! the same two ends, so the ranking needs no synchronised clocks (mission, section 2). For the arithmetic every node
-//! gets a *potential*, a rough offset read off one measured delay, which is taken out of the weights and put back into the
-//! results: weights are then of the size of a round trip, be the clocks a century apart.
+//! A segment's weight is its raw delay plus what its loss and jitter cost; a relay adds its toll.
+//! Raw delays contain the clock offsets of both ends, but along any path they telescope to `o_Z -
+//! o_A`, the same for every path between the same two ends, so the ranking needs no synchronised
+//! clocks (mission, section 2). For the arithmetic every node gets a *potential*, a rough offset
+//! read off one measured delay, which is taken out of the weights and put back into the results:
+//! weights are then of the size of a round trip, be the clocks a century apart.
 //!
-//! Two relays are searched by a full scan of n^2 pairs; three by branch and bound on the exact best two-hop and three-hop
-//! tails, so the answer equals the brute-force one.
+//! Two relays are searched by a full scan of n^2 pairs; three by branch and bound on the exact best
+//! two-hop and three-hop tails, so the answer equals the brute-force one.
 
 use core::time::Duration;
 
@@ -21,26 +22,28 @@ use crate::matrix::Cell;
 /// An eighth of the range, so that a path's four segments and three tolls add up without overflow.
 const UNKNOWN: i64 = i64::MAX / 8;
 
-/// A weight from which on a sum contains an unknown part: real weights are below a 64th of it, nine years.
+/// A weight from which on a sum contains an unknown part: real weights are below a 64th of it, nine
+/// years.
 const UNKNOWN_FROM: i64 = UNKNOWN / 2;
 const WEIGHT_MAX: i64 = UNKNOWN_FROM / 64;
 
-/// What losing everything would cost, were it linear: one percent costs 10 ms, about what a retransmission after a
-/// round trip of 100 ms costs the mean packet, ten times over for the flow that it stalls.
+/// What losing everything would cost, were it linear: one percent costs 10 ms, about what a
+/// retransmission after a round trip of 100 ms costs the mean packet, ten times over for the flow
+/// that it stalls.
 const LOSS_COST_NS: u64 = 1_000_000_000;
 
 /// Loss beyond which a segment's cost grows no further: nine tenths is as bad as all.
 const LOSS_PPM_MAX: u64 = 900_000;
 
-/// Base units per 10^6 octets that weigh as much as one nanosecond: the reference price of 10^7 weighs 1 ms, so a
-/// price decides between paths that are otherwise equal, and no more.
+/// Base units per 10^6 octets that weigh as much as one nanosecond: the reference price of 10^7
+/// weighs 1 ms, so a price decides between paths that are otherwise equal, and no more.
 const PRICE_PER_NS: u64 = 10;
 
 /// Cost of a segment or path: nanoseconds, with the clock offset of its ends.
 pub(crate) type Cost = i64;
 
-/// What losing the share `loss` costs: expected extra transmissions `p / (1 - p)`, which add up along a path
-/// (ETX, De Couto et al., MobiCom 2003).
+/// What losing the share `loss` costs: expected extra transmissions `p / (1 - p)`, which add up
+/// along a path (ETX, De Couto et al., MobiCom 2003).
 pub(crate) fn loss_cost(loss: Loss) -> Cost {
     let lost = u64::from(loss.ppm()).min(LOSS_PPM_MAX);
     i64::try_from(lost * LOSS_COST_NS / (1_000_000 - lost)).unwrap_or(i64::MAX)
@@ -63,8 +66,8 @@ fn quality_cost(cell: &Cell) -> Cost {
 
 /// A snapshot of the matrix as weights, for searching.
 ///
-/// - **Shape:** `weights` is `n * n`, row = sender, less the difference of the potentials; `tolls` and `potentials` are
-///   per node; all in the order of `nodes` (ascending).
+/// - **Shape:** `weights` is `n * n`, row = sender, less the difference of the potentials; `tolls`
+///   and `potentials` are per node; all in the order of `nodes` (ascending).
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
     nodes: Vec<NodeId>,
@@ -76,14 +79,16 @@ pub struct Graph {
 /// A path with its cost.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RankedPath {
-    /// Nanoseconds, with the clock offset of the two ends; compares only with paths of the same ends.
+    /// Nanoseconds, with the clock offset of the two ends; compares only with paths of the same
+    /// ends.
     pub cost: i64,
     /// The relays, in order of travel.
     pub relays: Vec<NodeId>,
 }
 
 impl Graph {
-    /// Makes a snapshot: `cell` gives what is known of a segment, `price` what a relay asks (`None`: it never carries).
+    /// Makes a snapshot: `cell` gives what is known of a segment, `price` what a relay asks
+    /// (`None`: it never carries).
     #[must_use]
     pub fn new(
         nodes: Vec<NodeId>,
@@ -122,7 +127,8 @@ impl Graph {
         Some(self.with_offset(cost, start, end))
     }
 
-    /// The `most` cheapest paths with exactly `relays` relays, cheapest first; ties by the relays' numbers.
+    /// The `most` cheapest paths with exactly `relays` relays, cheapest first; ties by the relays'
+    /// numbers.
     ///
     /// Loop-free and distinct. More than three relays: none.
     #[must_use]
@@ -219,7 +225,8 @@ impl Graph {
         }
     }
 
-    /// Branch and bound: `tail_one[x]` and `tail_two[x]` are the cheapest ways from `x` over one or two more relays.
+    /// Branch and bound: `tail_one[x]` and `tail_two[x]` are the cheapest ways from `x` over one or
+    /// two more relays.
     fn scan_three(&self, from: usize, to: usize, top: &mut Top) {
         let carriers: Vec<usize> = self.relays(from, to).collect();
         let tail_zero: Vec<Cost> = (0..self.nodes.len()).map(|x| self.weight(x, to)).collect();
@@ -258,7 +265,8 @@ impl Graph {
     }
 }
 
-/// A rough clock offset for each node: zero for the first of each connected part, then along one measured delay each.
+/// A rough clock offset for each node: zero for the first of each connected part, then along one
+/// measured delay each.
 fn potentials(n: usize, cells: &[Option<Cell>]) -> Vec<i64> {
     let mut found: Vec<Option<i64>> = vec![None; n];
     for root in 0..n {

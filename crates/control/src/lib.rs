@@ -1,11 +1,13 @@
 //! Who, how far, which way, is it up: the control plane of one router as a pure state machine.
 //!
-//! Routers of a group pulse one another; each pulse carries its sender's row of one-way delays, so each member holds
-//! the whole matrix. For endpoints that traffic goes to, the matrix proposes paths over up to three relays, probes over
-//! exactly these paths confirm them, and traffic moves when the active path dies or another is better for long enough.
+//! Routers of a group pulse one another; each pulse carries its sender's row of one-way delays, so
+//! each member holds the whole matrix. For endpoints that traffic goes to, the matrix proposes
+//! paths over up to three relays, probes over exactly these paths confirm them, and traffic moves
+//! when the active path dies or another is better for long enough.
 //!
-//! This crate reads no clock and does no IO: time comes in as `now`, messages go out by [`Control::poll_transmit`],
-//! what happened by [`Control::poll_event`]. It does not seal, route or bill packets: the node joins it to the data plane.
+//! This crate reads no clock and does no IO: time comes in as `now`, messages go out by
+//! [`Control::poll_transmit`], what happened by [`Control::poll_event`]. It does not seal, route or
+//! bill packets: the node joins it to the data plane.
 #![forbid(unsafe_code)]
 
 mod clock;

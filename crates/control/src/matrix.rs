@@ -1,7 +1,8 @@
 //! The rows that a member holds, and the matrix that they make.
 //!
-//! Row j comes from j alone. A cell that was not measured within three intervals of its measurer is unknown, which is
-//! not zero. The raw cells are for ranking; what is shown to people has the clock offset removed, with a bound.
+//! Row j comes from j alone. A cell that was not measured within three intervals of its measurer is
+//! unknown, which is not zero. The raw cells are for ranking; what is shown to people has the clock
+//! offset removed, with a bound.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -37,7 +38,8 @@ pub struct ShownCell {
 
 /// The one-way delays between the members of a group, as last measured.
 ///
-/// - **Shape:** `n * n`, row = sender, column = receiver, both in the order of `members`; the diagonal is unknown.
+/// - **Shape:** `n * n`, row = sender, column = receiver, both in the order of `members`; the
+///   diagonal is unknown.
 /// - **Units:** see [`Cell`]. `None` = not measured within three intervals.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MatrixView {
@@ -103,7 +105,8 @@ impl Matrix {
                 return;
             }
             if !same_epoch {
-                // The others measured this node's old clock until its first pulse of the new one reached them.
+                // The others measured this node's old clock until its first pulse of the new one
+                // reached them.
                 self.renewed.insert(measurer, arrived + signed.row.interval());
             }
         }

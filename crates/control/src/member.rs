@@ -10,14 +10,16 @@ use srwan_wire::time::Instant;
 use crate::event::{MemberState, Reach};
 use crate::reception::Reception;
 
-/// Whole rows of a member that are kept as bases: the sender may still build on the one before the newest.
+/// Whole rows of a member that are kept as bases: the sender may still build on the one before the
+/// newest.
 const BASES_MAX: usize = 4;
 
-/// Pulses that are sent to a member until both rows are there: 1 s apart they cover 9 s, even at 30 % loss.
+/// Pulses that are sent to a member until both rows are there: 1 s apart they cover 9 s, even at 30
+/// % loss.
 pub(crate) const GREETINGS: u8 = 8;
 
-/// A member without a session for so long is asked over a relay; a direct handshake takes one round trip and a retry
-/// at 5 s would only delay the group.
+/// A member without a session for so long is asked over a relay; a direct handshake takes one round
+/// trip and a retry at 5 s would only delay the group.
 pub(crate) const CONNECT_VIA_AFTER: Duration = Duration::from_secs(3);
 
 /// A relay gets this long to bring a session or a pulse before the next one is tried.

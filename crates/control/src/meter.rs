@@ -1,14 +1,14 @@
 //! Is one path up, and how good is it: what its probes say.
 //!
-//! Every probe is sent over exactly the measured path; its reflection comes back by two ways, so a silent path means
-//! that the *forward* way is dead. Four things are detected, each on its own:
+//! Every probe is sent over exactly the measured path; its reflection comes back by two ways, so a
+//! silent path means that the *forward* way is dead. Four things are detected, each on its own:
 //!
 //! | condition | rule |
 //! | --- | --- |
-//! | blackout | `k` probes in a row unanswered and overdue; `k` rises with the loss measured before the silence |
+//! | blackout | `k` probes in a row overdue; `k` rises with the loss before the silence |
 //! | loss | CUSUM of a Bernoulli sequence, 0.5 % against 5 % (Page 1954) |
-//! | added delay | the window's median is above the path's own baseline by more than max(5 ms, 10 %) |
-//! | jitter | the smoothed difference of consecutive delays is above 10 ms, until it is below half of that |
+//! | added delay | the window's median is above the baseline by more than max(5 ms, 10 %) |
+//! | jitter | the smoothed difference of consecutive delays is above 10 ms, until below 5 |
 //!
 //! All arithmetic is in integers, so a run is the same everywhere.
 
@@ -24,26 +24,32 @@ const OUTCOMES_MAX: usize = 200;
 /// Outcomes that a loss estimate needs before it may raise the misses.
 const OUTCOMES_MIN: usize = 50;
 
-/// Outcomes over which a lossy path must be clean to be called clean: 10 s at 10 Hz, at most one lost.
+/// Outcomes over which a lossy path must be clean to be called clean: 10 s at 10 Hz, at most one
+/// lost.
 const CLEAN_OUTCOMES: usize = 100;
 
-/// Probes in flight that are remembered: 12 s at 10 Hz, longer than any round trip that is worth a path.
+/// Probes in flight that are remembered: 12 s at 10 Hz, longer than any round trip that is worth a
+/// path.
 const IN_FLIGHT_MAX: usize = 128;
 
 /// Delay samples kept: 3 s at 10 Hz.
 const SAMPLES_MAX: usize = 32;
 
-/// Log-likelihood steps of the CUSUM, in thousandths: ln(0.05 / 0.005) for a loss, ln(0.95 / 0.995) otherwise.
+/// Log-likelihood steps of the CUSUM, in thousandths: ln(0.05 / 0.005) for a loss, ln(0.95 / 0.995)
+/// otherwise.
 const CUSUM_LOST: i64 = 2_303;
 const CUSUM_ARRIVED: i64 = -46;
 
-/// The CUSUM's alarm: e^10.5 = 36,000 samples, an hour at 10 Hz, between false alarms at 0.5 % loss.
+/// The CUSUM's alarm: e^10.5 = 36,000 samples, an hour at 10 Hz, between false alarms at 0.5 %
+/// loss.
 const CUSUM_ALARM: i64 = 10_500;
 
-/// Mean difference of consecutive delays at which a path is jittery; it stays so until it is below half.
+/// Mean difference of consecutive delays at which a path is jittery; it stays so until it is below
+/// half.
 const JITTER_ALARM: Duration = Duration::from_millis(10);
 
-/// Smoothing of the jitter: 1/32, three seconds at 10 Hz (RFC 3550 section 6.4.1 has 1/16, for media at 50 Hz).
+/// Smoothing of the jitter: 1/32, three seconds at 10 Hz (RFC 3550 section 6.4.1 has 1/16, for
+/// media at 50 Hz).
 const JITTER_SHARE: i64 = 32;
 
 /// Before a round trip was measured, an answer is overdue after this.
@@ -52,11 +58,13 @@ const OVERDUE_INITIAL: Duration = Duration::from_secs(1);
 /// Least margin over the round trip before an answer is overdue: timers and queues of two hosts.
 const OVERDUE_MARGIN_MIN: Duration = Duration::from_millis(20);
 
-/// Distance of probes while an answer is overdue: half of the usual one, so that k = 4 misses span at least 150 ms,
-/// longer than a full queue takes to drain, and a path of 80 ms round trip is given up after 0.3 s, not 0.45 s.
+/// Distance of probes while an answer is overdue: half of the usual one, so that k = 4 misses span
+/// at least 150 ms, longer than a full queue takes to drain, and a path of 80 ms round trip is
+/// given up after 0.3 s, not 0.45 s.
 const SUSPECT_SPACING: Duration = Duration::from_millis(50);
 
-/// Most misses that the adaptive rule asks for: at 10 Hz 1.6 s, within the 2 s that I29 allows at most.
+/// Most misses that the adaptive rule asks for: at 10 Hz 1.6 s, within the 2 s that I29 allows at
+/// most.
 const MISSES_MAX: u8 = 16;
 
 /// False blackouts that iid loss may cause: one in so many probes, an hour at 10 Hz (I30).
@@ -193,9 +201,11 @@ impl PathMeter {
         Some(probe.sent + self.overdue_after())
     }
 
-    /// When the silence asks for a probe out of turn: an answer is overdue, and the last probe is a while ago.
+    /// When the silence asks for a probe out of turn: an answer is overdue, and the last probe is a
+    /// while ago.
     ///
-    /// Until the missing answers are enough for a blackout; then the regular probes are to find out when it ends.
+    /// Until the missing answers are enough for a blackout; then the regular probes are to find out
+    /// when it ends.
     pub(crate) fn suspect_at(&self) -> Option<Instant> {
         if self.conditions.blackout || self.smoothed_rtt.is_none() {
             return None;
@@ -232,7 +242,8 @@ impl PathMeter {
         self.conditions.jittery = self.jitter_ns > level && self.answered >= CONFIRMING_ANSWERS;
     }
 
-    /// The clock at one end started anew: past delays compare with nothing, what is lost or up stays known.
+    /// The clock at one end started anew: past delays compare with nothing, what is lost or up
+    /// stays known.
     pub(crate) fn forget_delays(&mut self) {
         self.samples.clear();
         self.baseline = None;
@@ -280,7 +291,8 @@ impl PathMeter {
         Loss::of(count(self.lost), count(self.outcomes.len()))
     }
 
-    /// Misses in a row that mean a blackout: the fewest that iid loss as measured brings about less than once an hour.
+    /// Misses in a row that mean a blackout: the fewest that iid loss as measured brings about less
+    /// than once an hour.
     fn misses_for_loss(&self) -> u8 {
         if self.outcomes.len() < OUTCOMES_MIN {
             return self.misses_min;
@@ -385,12 +397,13 @@ impl PathMeter {
 /// A path is slow if its delay rose by more than this and by a tenth of the one-way delay.
 const SLOW_MIN_NS: i64 = 5_000_000;
 
-/// Smoothing of the baseline: 1/64 of a window's median, about 20 s at 300 ms; while the path is slow 1/1024, so that
-/// the baseline stays what it was for some five minutes.
+/// Smoothing of the baseline: 1/64 of a window's median, about 20 s at 300 ms; while the path is
+/// slow 1/1024, so that the baseline stays what it was for some five minutes.
 const BASELINE_SHARE: i64 = 64;
 const SLOW_SHARE: i64 = 1_024;
 
-/// A step of the delay counts at most this much as jitter: a lasting change of delay is one step, not variation.
+/// A step of the delay counts at most this much as jitter: a lasting change of delay is one step,
+/// not variation.
 const JITTER_STEP_MAX_NS: i64 = 100_000_000;
 
 fn count(items: usize) -> u64 {

@@ -1,8 +1,9 @@
 //! Paths in use, as their hops measured them: the paper's extraordinary paths (W29 to W31).
 //!
-//! A router that is probed as a hop of a path in use keeps what it measured and tells the group with its next pulses. Every
-//! member can then list the path with measured values, and compare them with the sum of the cells: both contain the
-//! same clock offset, so the difference is true whatever the clocks say.
+//! A router that is probed as a hop of a path in use keeps what it measured and tells the group
+//! with its next pulses. Every member can then list the path with measured values, and compare them
+//! with the sum of the cells: both contain the same clock offset, so the difference is true
+//! whatever the clocks say.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -11,7 +12,8 @@ use srwan_wire::id::NodeId;
 use srwan_wire::oam::{PathObservation, Relays};
 use srwan_wire::time::{Instant, Owd};
 
-/// Observed paths that are kept: every pair of a group of 100 may use one at a time, a thousand is a bad day.
+/// Observed paths that are kept: every pair of a group of 100 may use one at a time, a thousand is
+/// a bad day.
 const OBSERVED_MAX: usize = 1_024;
 
 /// Lanes whose throughput is kept.

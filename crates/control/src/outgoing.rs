@@ -1,4 +1,5 @@
-//! Messages that are decided on but not stamped: their timestamps and sequence numbers are taken when they leave.
+//! Messages that are decided on but not stamped: their timestamps and sequence numbers are taken
+//! when they leave.
 
 use srwan_wire::id::{NodeId, PathId};
 use srwan_wire::oam::{DestinationProbe, Oam, Probe, ProbePurpose, Reflection, Relays};

@@ -1,7 +1,7 @@
 //! Probes: sending them on time, answering those of others, reading the answers.
 //!
-//! An answer goes back by two ways, the direct path and a relayed one, so that a dead way back does not look like a
-//! dead way forth; the headend counts the first copy of each.
+//! An answer goes back by two ways, the direct path and a relayed one, so that a dead way back does
+//! not look like a dead way forth; the headend counts the first copy of each.
 
 use core::time::Duration;
 
@@ -107,8 +107,9 @@ impl Control {
         });
     }
 
-    /// Two ways back: the direct one, and the one that the probe came, or the best relay if it came directly. So the
-    /// answers of two paths share at most the direct way, and one dead relay does not silence them all.
+    /// Two ways back: the direct one, and the one that the probe came, or the best relay if it came
+    /// directly. So the answers of two paths share at most the direct way, and one dead relay does
+    /// not silence them all.
     fn ways_back(&mut self, to: NodeId, probe: &Probe, now: Instant) -> Vec<Vec<NodeId>> {
         let mut reversed = probe.relays.as_slice().to_vec();
         reversed.reverse();
@@ -146,7 +147,8 @@ fn hop_samples(relays: &[NodeId], endpoint: NodeId, path: srwan_wire::id::PathId
     hops.map(|(at, hop)| Outgoing::HopSample { hop, via: relays[..at].to_vec(), path }).collect()
 }
 
-/// The next time of a regular event: on its own beat, or from `now` if the machine slept through a beat.
+/// The next time of a regular event: on its own beat, or from `now` if the machine slept through a
+/// beat.
 pub(crate) fn next_after(due: Instant, interval: Duration, now: Instant) -> Instant {
     let next = due + interval;
     if next > now { next } else { now + interval }

@@ -1,5 +1,5 @@
-//! Pulses: rounds of the own row to every member, rows of others, and the relays that carry both where the direct path
-//! does not.
+//! Pulses: rounds of the own row to every member, rows of others, and the relays that carry both
+//! where the direct path does not.
 
 use core::time::Duration;
 
@@ -21,16 +21,17 @@ use crate::survey::Carrying;
 /// Own rows that were sent whole and may be built on: receivers acknowledge one within an interval.
 const WHOLE_ROWS_MAX: usize = 8;
 
-/// A base older than this many rows is renewed, since routes and clocks drift away from it; a whole row costs three
-/// differences, so this adds a thirtieth.
+/// A base older than this many rows is renewed, since routes and clocks drift away from it; a whole
+/// row costs three differences, so this adds a thirtieth.
 const BASE_DISTANCE_MAX: u32 = 64;
 
-/// A base older than this many rows is renewed if the difference from it has grown to a fifth of a whole row: the base
-/// of a young group is poor, since jitter and ages were not known yet.
+/// A base older than this many rows is renewed if the difference from it has grown to a fifth of a
+/// whole row: the base of a young group is poor, since jitter and ages were not known yet.
 const BASE_DISTANCE_MIN: u32 = 12;
 const DIFFERENCE_SHARE: usize = 5;
 
-/// A delay is told anew when it left what was told by more than this: a quarter of the millisecond of W23.
+/// A delay is told anew when it left what was told by more than this: a quarter of the millisecond
+/// of W23.
 const DEAD_BAND_NS: u64 = 250_000;
 
 /// Octets that a whole row may take of a message: what a pulse adds around it is below 120.
@@ -47,7 +48,8 @@ impl Control {
         nodes.into_iter().for_each(|node| self.queue_pulse(node, now));
     }
 
-    /// Pulses again to members whose row is missing here, or who do not show that they hear this node.
+    /// Pulses again to members whose row is missing here, or who do not show that they hear this
+    /// node.
     pub(crate) fn run_greetings(&mut self, now: Instant) {
         if self.next_greeting.is_none_or(|at| at > now) {
             return;
@@ -71,7 +73,8 @@ impl Control {
         self.next_greeting = greeted.map(|member| member.next_greeting).min();
     }
 
-    /// Takes a pulse: a sample for the own row if it came directly, and its sender's row in any case.
+    /// Takes a pulse: a sample for the own row if it came directly, and its sender's row in any
+    /// case.
     pub(crate) fn handle_pulse(&mut self, arrival: Arrival, body: &[u8], now: Instant) {
         let Ok(pulse) = Pulse::decode(body) else { return };
         let raw = self.clock.at(arrival.at).owd_since(pulse.sent);
@@ -97,7 +100,8 @@ impl Control {
         self.rounds.want(change);
     }
 
-    /// Keeps a row; says whether its measurer is heard for the first time, so that it needs the own row soon.
+    /// Keeps a row; says whether its measurer is heard for the first time, so that it needs the own
+    /// row soon.
     fn take_row(&mut self, signed: SignedRow, at: Instant) -> Change {
         let is_first = self.matrix.row(signed.row.measurer).is_none();
         self.matrix.insert(signed, at);
@@ -183,7 +187,8 @@ impl Control {
         }
     }
 
-    /// Queues a pulse to one member: directly, and over a relay if the direct path seems not to work.
+    /// Queues a pulse to one member: directly, and over a relay if the direct path seems not to
+    /// work.
     fn queue_pulse(&mut self, to: NodeId, now: Instant) {
         let hears_us = self.matrix.cell(self.me, to, now).is_some();
         let Some(member) = self.members.get_mut(&to) else { return };
@@ -219,7 +224,8 @@ impl Control {
         Some(vec![*relay])
     }
 
-    /// Members that this node reaches directly and that exchange pulses with `to`, the quickest first.
+    /// Members that this node reaches directly and that exchange pulses with `to`, the quickest
+    /// first.
     fn relays_towards(&self, to: NodeId, now: Instant) -> Vec<NodeId> {
         let mut found: Vec<(i64, NodeId)> = Vec::new();
         for (relay, member) in self.members.iter().filter(|(relay, _)| **relay != to) {
@@ -298,7 +304,8 @@ fn difference(base: &Row, row: &Row) -> Option<RowCoding> {
     (!is_old).then_some(coding)
 }
 
-/// What to tell of a cell: what was told before, as long as it is still about right, so that differences stay small.
+/// What to tell of a cell: what was told before, as long as it is still about right, so that
+/// differences stay small.
 fn settled(told: Option<&RowCell>, fresh: RowCell, measured: Measured) -> RowCell {
     let Some(told) = told else { return fresh };
     let delay_moved = (told.raw() - fresh.raw()).as_nanos().unsigned_abs() > DEAD_BAND_NS;
@@ -317,7 +324,8 @@ fn settled(told: Option<&RowCell>, fresh: RowCell, measured: Measured) -> RowCel
 /// Jitter is told anew when it changed by half and by this.
 const JITTER_BAND: Duration = Duration::from_micros(500);
 
-/// Loss is told anew when it changed by two percent: one pulse lost of 64 is chance, two are a measurement.
+/// Loss is told anew when it changed by two percent: one pulse lost of 64 is chance, two are a
+/// measurement.
 const LOSS_BAND_PPM: u32 = 20_000;
 
 /// An interval of which ages are parts, where only the parts matter.

@@ -11,16 +11,19 @@ use crate::config::AGE_INTERVALS_MAX;
 /// Samples kept: enough for jitter; the delay is the median of the last [`MEDIAN_OF`].
 const SAMPLES_MAX: usize = 8;
 
-/// Of so many samples the median is the cell's delay: one outlier does not move it, a real change does in two pulses.
+/// Of so many samples the median is the cell's delay: one outlier does not move it, a real change
+/// does in two pulses.
 const MEDIAN_OF: usize = 3;
 
-/// Pulses over which loss is counted: as many as a word has bits, about ten minutes at the default interval.
+/// Pulses over which loss is counted: as many as a word has bits, about ten minutes at the default
+/// interval.
 const HISTORY: u32 = 64;
 
 /// A gap of more pulses than this is a restart of the sender or of the link, not loss.
 const GAP_MAX: u32 = 32;
 
-/// What a sender says of its interval is believed within these bounds: a cell must neither flicker nor live for ever.
+/// What a sender says of its interval is believed within these bounds: a cell must neither flicker
+/// nor live for ever.
 const INTERVAL_MIN: Duration = Duration::from_millis(100);
 const INTERVAL_MAX: Duration = Duration::from_secs(600);
 

@@ -8,13 +8,16 @@ use crate::config::ControlConfig;
 use crate::probing::next_after;
 use crate::reception::Change;
 
-/// Extra rounds after a cell became known: three, so that at 5 % loss all but one row in ten thousand arrives.
+/// Extra rounds after a cell became known: three, so that at 5 % loss all but one row in ten
+/// thousand arrives.
 const ROUNDS_FOR_KNOWN: u8 = 3;
 
-/// Extra rounds that may come at once: a fresh group needs about ten until everybody knows everything.
+/// Extra rounds that may come at once: a fresh group needs about ten until everybody knows
+/// everything.
 const BURST_MAX: u32 = 16;
 
-/// An extra round is earned every so many intervals: over time they add at most a tenth to the traffic.
+/// An extra round is earned every so many intervals: over time they add at most a tenth to the
+/// traffic.
 const INTERVALS_PER_EXTRA: u32 = 10;
 
 /// The times of the rounds.

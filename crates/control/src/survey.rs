@@ -1,4 +1,5 @@
-//! Which paths to an endpoint come into question, from the matrix: the proposals that probes then confirm or refuse.
+//! Which paths to an endpoint come into question, from the matrix: the proposals that probes then
+//! confirm or refuse.
 
 use srwan_wire::id::NodeId;
 use srwan_wire::pulse::Loss;
@@ -36,8 +37,8 @@ pub(crate) struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// All candidates, the default path first, then by cost; each with the rule that the matrix alone gives:
-    /// [`Rule::Outranked`] if it is in order.
+    /// All candidates, the default path first, then by cost; each with the rule that the matrix
+    /// alone gives: [`Rule::Outranked`] if it is in order.
     pub(crate) fn survey(&self) -> Vec<Candidate> {
         let mut found = vec![self.candidate(Vec::new(), Rule::Default)];
         let mut fewer: Option<i64> = None;
@@ -82,8 +83,8 @@ impl Ground<'_> {
 
     /// A gain that matters, given the direct round trip: max(5 ms, 10 % of the one-way delay).
     ///
-    /// Half of the round trip stands for the one-way delay: clock offsets cancel in it, so the rule is the same
-    /// whatever the clocks say.
+    /// Half of the round trip stands for the one-way delay: clock offsets cancel in it, so the rule
+    /// is the same whatever the clocks say.
     pub(crate) fn gain_needed(&self) -> Owd {
         let (from, to) = self.ends;
         let round_trip = match ((self.cell)(from, to), (self.cell)(to, from)) {
@@ -94,7 +95,8 @@ impl Ground<'_> {
         self.gain_min.max(Owd::from_nanos(share))
     }
 
-    /// Each extra hop must gain; the first relay need not, since it may be wanted for when the default path dies.
+    /// Each extra hop must gain; the first relay need not, since it may be wanted for when the
+    /// default path dies.
     fn hop_gain_rule(&self, fewer: Option<i64>, cost: i64) -> Rule {
         let needed = self.gain_needed();
         match fewer.map(|fewer| Owd::from_nanos(fewer.saturating_sub(cost))) {

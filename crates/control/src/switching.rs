@@ -1,11 +1,14 @@
-//! When traffic moves although the active path is up: a comparison per window, with three guards against flapping.
+//! When traffic moves although the active path is up: a comparison per window, with three guards
+//! against flapping.
 //!
-//! 1. **Margin**: the other path must be better by more than max(5 ms, 10 % of the one-way delay) *plus the jitter of
-//!    both*, in three windows in a row. With jitter alone, the medians of two equal paths differ by more than that in
-//!    one window of a hundred, in three in a row practically never.
+//! 1. **Margin**: the other path must be better by more than max(5 ms, 10 % of the one-way delay)
+//!    *plus the jitter of both*, in three windows in a row. With jitter alone, the medians of two
+//!    equal paths differ by more than that in one window of a hundred, in three in a row
+//!    practically never.
 //! 2. **Hold-down**: after a switch, 10 s without another, blackouts excepted.
-//! 3. **Damping**: each departure from the default path within the last hour after the second doubles the time for which the default path
-//!    must be well before the traffic returns (RFC 2439's idea, without its figures).
+//! 3. **Damping**: each departure from the default path within the last hour after the second
+//!    doubles the time for which the default path must be well before the traffic returns (RFC
+//!    2439's idea, without its figures).
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -76,7 +79,8 @@ impl Judge {
         self.challenge(default, standby?, policy, now)
     }
 
-    /// Traffic is on relays: `Some(Return)` if it should go back, another cause if it should move to the standby.
+    /// Traffic is on relays: `Some(Return)` if it should go back, another cause if it should move
+    /// to the standby.
     pub(crate) fn on_relays(
         &mut self,
         default: &Track,
@@ -137,8 +141,9 @@ impl Judge {
     }
 }
 
-/// How much faster `active` is than the default path at this moment. Loss and jitter do not count here: they have to be
-/// clean for as long as the hold-down by themselves, and counting them in would hold the path down twice.
+/// How much faster `active` is than the default path at this moment. Loss and jitter do not count
+/// here: they have to be clean for as long as the hold-down by themselves, and counting them in
+/// would hold the path down twice.
 fn delay_lead(
     default: &Track,
     active: &Track,
@@ -167,7 +172,8 @@ fn noise(active: &Track, other: &Track) -> Cost {
     Owd::from_duration(jitter).as_nanos()
 }
 
-/// What is wrong with the path that is left, the costliest first; nothing is, if the other is simply faster.
+/// What is wrong with the path that is left, the costliest first; nothing is, if the other is
+/// simply faster.
 fn cause_of(active: &Track) -> Cause {
     let conditions = active.meter.conditions();
     let costs = [

@@ -18,8 +18,8 @@ pub(crate) const DEFAULT_PATH: PathId = PathId(0);
 /// A path in use is measured at each hop this often (W29).
 pub(crate) const HOP_SAMPLE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Weight of the jitter of a path that is known to be jittery: twice, so that it outweighs the noise margin of the
-/// comparison, which counts it once.
+/// Weight of the jitter of a path that is known to be jittery: twice, so that it outweighs the
+/// noise margin of the comparison, which counts it once.
 const JITTERY_WEIGHT: i64 = 2;
 
 /// What one hop of a path in use measured.
@@ -68,13 +68,15 @@ impl Track {
         self.relays.as_slice().is_empty()
     }
 
-    /// It may carry traffic at this moment: up, confirmed end to end, and paid for where that is asked.
+    /// It may carry traffic at this moment: up, confirmed end to end, and paid for where that is
+    /// asked.
     pub(crate) fn is_usable(&self) -> bool {
         let lane_ready = self.lane.is_none_or(|lane| lane == LaneState::Ready);
         lane_ready && self.meter.is_confirmed()
     }
 
-    /// What the path costs at this moment; `None` if it is down or nothing came within the last windows.
+    /// What the path costs at this moment; `None` if it is down or nothing came within the last
+    /// windows.
     pub(crate) fn cost(&self, policy: &PolicyConfig, now: Instant) -> Option<Cost> {
         let conditions = self.meter.conditions();
         if conditions.blackout {

@@ -1,25 +1,28 @@
 //! The body of a pulse: when it was sent, what its sender measured, and what paths it lately saw.
 //!
-//! The row is sent whole, or as its difference from a row that the receiver said it holds, so a lost pulse never makes
-//! the next one unreadable. Whole or not, the signature covers the whole row ([`Row::to_bytes`]), so a receiver can
-//! hand it on and nobody on the way can change it.
+//! The row is sent whole, or as its difference from a row that the receiver said it holds, so a
+//! lost pulse never makes the next one unreadable. Whole or not, the signature covers the whole row
+//! ([`Row::to_bytes`]), so a receiver can hand it on and nobody on the way can change it.
 //!
 //! ```text
 //!  0   1  version (4 bits) = 1 | 0 whole row, 1 difference
 //!  1   2  error estimate (STAMP)
 //!  3   8  sent, ns by the sender's clock
 //! 11   2  clock epoch
-//!  .   v  seq towards this receiver | interval in ms | row of the receiver that the sender holds (0 none)
+//!  .   v  seq towards this receiver | interval in ms | the receiver's row that is held (0 none)
 //!  .   v  row seq | ns from the row's signing to `sent`
-//!  .      whole:       count, origin, then per cell: node distance, delay - origin, jitter, loss, age
-//!         difference:  base row seq, gone nodes, added cells, kept count, two bitmaps, delay changes, quality changes
+//!  .      whole:       count, origin, per cell: node distance, delay - origin, jitter, loss, age
+//!         difference:  base row seq, gone nodes, added cells, kept count, two bitmaps,
+//!                      delay changes, quality changes
 //!  .  64  signature of the row
 //!  .      observations: count, then headend, relays, endpoint, raw delay, throughput
 //! ```
-//! `v` is a LEB128 number; delays are zigzag-coded steps of 20 us. About 290 octets on average for a group of 100
-//! (the bound is 304: 32 kbit/s per router, 99 pulses in 10 s, 100 octets of packet around each).
+//! `v` is a LEB128 number; delays are zigzag-coded steps of 20 us. About 290 octets on average for
+//! a group of 100 (the bound is 304: 32 kbit/s per router, 99 pulses in 10 s, 100 octets of packet
+//! around each).
 //!
-//! **Source:** docs/protocol.md "Pulse"; the roles are STAMP's (RFC 8762), without its fixed layout.
+//! **Source:** docs/protocol.md "Pulse"; the roles are STAMP's (RFC 8762), without its fixed
+//! layout.
 
 mod row;
 mod varint;
@@ -178,10 +181,11 @@ impl RowDifference {
 }
 
 impl Pulse {
-    /// The row that this pulse of `measurer` tells; `base` is the row that [`RowCoding::base`] names, if held.
+    /// The row that this pulse of `measurer` tells; `base` is the row that [`RowCoding::base`]
+    /// names, if held.
     ///
-    /// # Errors
-    /// [`PulseError::UnknownBase`] if the base is missing, [`PulseError::Malformed`] if the difference does not fit it.
+    /// # Errors [`PulseError::UnknownBase`] if the base is missing, [`PulseError::Malformed`] if
+    /// the difference does not fit it.
     pub fn signed_row(
         &self,
         measurer: NodeId,

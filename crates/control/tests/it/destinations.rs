@@ -34,7 +34,8 @@ fn the_tuple_prefers_asn_then_metro_then_distance() {
     assert!((340..350).contains(&km), "London to Paris is 344 km, not {km}");
 }
 
-/// A world whose destinations answer as `rtts` says (ms; 0 = this node, otherwise the egress), until told otherwise.
+/// A world whose destinations answer as `rtts` says (ms; 0 = this node, otherwise the egress),
+/// until told otherwise.
 struct Outside {
     world: World,
     rtts: Vec<(u32, Option<u64>)>,

@@ -5,7 +5,8 @@ use srwan_wire::id::NodeId;
 
 use crate::world::{Link, MS, Plan, SECOND, World, node};
 
-/// Five routers; 1 sends to 5, the direct path takes 40 ms, over 2, 3 or 4 it takes 50, 54 and 58 ms.
+/// Five routers; 1 sends to 5, the direct path takes 40 ms, over 2, 3 or 4 it takes 50, 54 and 58
+/// ms.
 fn five(plan: &Plan) -> World {
     let mut world = World::new(plan, |from, to| match (from.min(to), from.max(to)) {
         (1, 5) => Link::of_ms(40),
@@ -306,7 +307,8 @@ fn every_decision_says_why_for_every_candidate() {
     assert!(last.candidates.iter().any(|c| c.measured.is_some()));
 }
 
-/// W29 to W31: the path in use is measured at each hop, and the others list it with what the matrix promised.
+/// W29 to W31: the path in use is measured at each hop, and the others list it with what the matrix
+/// promised.
 #[test]
 fn a_path_in_use_is_measured_at_each_hop_and_told() {
     let mut world = settled(&Plan::new(5));

@@ -115,7 +115,8 @@ fn a_silent_member_becomes_unknown_after_three_intervals() {
     assert_eq!(state, Some((node(4), MemberState::Unreachable)));
 }
 
-/// W8, I32: the group splits, each side goes on, and after healing the matrix is full again within three intervals.
+/// W8, I32: the group splits, each side goes on, and after healing the matrix is full again within
+/// three intervals.
 #[test]
 fn a_partition_ages_the_other_side_and_heals() {
     let plan = Plan { pulse_ms: 1_000, ..Plan::new(6) };

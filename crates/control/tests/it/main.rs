@@ -1,4 +1,5 @@
-//! Control through its public API: path search against an oracle, and whole groups on a synthetic network.
+//! Control through its public API: path search against an oracle, and whole groups on a synthetic
+//! network.
 
 mod clocks;
 mod destinations;

@@ -1,7 +1,7 @@
 //! A group of real `Control` machines on a synthetic network with a clock of its own.
 //!
-//! The network delays, varies and loses; sessions come up where both directions work. Nothing here decides anything
-//! about routing.
+//! The network delays, varies and loses; sessions come up where both directions work. Nothing here
+//! decides anything about routing.
 
 use core::time::Duration;
 use std::cmp::Reverse;

@@ -15,8 +15,8 @@ pub const CELLS_MAX: usize = MEMBERS_MAX - 1;
 /// What the signature on a row speaks about.
 pub const ROW_DOMAIN: &str = "srwan row v1";
 
-/// Resolution of a delay on the wire: 20 us, a fiftieth of the millisecond that W23 asks for; one octet then holds a
-/// change of 1.2 ms, two a change of 160 ms.
+/// Resolution of a delay on the wire: 20 us, a fiftieth of the millisecond that W23 asks for; one
+/// octet then holds a change of 1.2 ms, two a change of 160 ms.
 pub const DELAY_STEP_NS: i64 = 20_000;
 
 /// Ages are coded in quarters of the measurer's pulse interval: a cell lives for three intervals.
@@ -148,7 +148,8 @@ impl RowCell {
         self.from
     }
 
-    /// The one-way delay by the two clocks: contains the offset of the measurer's clock over the sender's.
+    /// The one-way delay by the two clocks: contains the offset of the measurer's clock over the
+    /// sender's.
     #[must_use]
     pub const fn raw(&self) -> Owd {
         Owd::from_nanos(self.steps.saturating_mul(DELAY_STEP_NS))
@@ -195,7 +196,8 @@ impl RowCell {
     }
 }
 
-/// Jitter is coded as a small float of 10 us steps: four bits of mantissa, so never more than 1/16 off.
+/// Jitter is coded as a small float of 10 us steps: four bits of mantissa, so never more than 1/16
+/// off.
 fn encode_jitter(jitter: Duration) -> u8 {
     let steps = u64::try_from(jitter.as_micros() / 10).unwrap_or(u64::MAX);
     if steps < 16 {
@@ -227,7 +229,8 @@ fn encode_loss(loss: Loss) -> u8 {
 
 /// The row of one measurer: what it hears from each other member.
 ///
-/// - **Shape:** at most [`CELLS_MAX`] cells in ascending order of the sender; a sender that is not listed is unknown.
+/// - **Shape:** at most [`CELLS_MAX`] cells in ascending order of the sender; a sender that is not
+///   listed is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
     /// Who measured (the receiver of the measured pulses).
@@ -265,8 +268,8 @@ pub struct RowHeader {
 impl Row {
     /// The row with these cells.
     ///
-    /// # Errors
-    /// [`PulseError::Malformed`] if there are too many cells, or they are not in ascending order of the sender.
+    /// # Errors [`PulseError::Malformed`] if there are too many cells, or they are not in ascending
+    /// order of the sender.
     pub fn new(header: RowHeader, cells: Vec<RowCell>) -> Result<Self, PulseError> {
         let ascending = cells.is_sorted_by(|a, b| a.from < b.from);
         if cells.len() > CELLS_MAX || !ascending {
@@ -318,8 +321,8 @@ impl Row {
 
     /// Reads what [`Row::to_bytes`] wrote, which must be the whole of `bytes`.
     ///
-    /// # Errors
-    /// [`PulseError`] for whatever is cut short, out of order, not in its shortest form or left over.
+    /// # Errors [`PulseError`] for whatever is cut short, out of order, not in its shortest form or
+    /// left over.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, PulseError> {
         let mut reader = Reader(bytes);
         let header = RowHeader {
@@ -355,7 +358,8 @@ pub struct SignedRow {
 }
 
 impl SignedRow {
-    /// Checks the signature. A member that got the row from its measurer over their session need not.
+    /// Checks the signature. A member that got the row from its measurer over their session need
+    /// not.
     ///
     /// # Errors
     /// [`BadSignature`] if another key signed, or the row was changed.

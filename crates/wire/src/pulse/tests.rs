@@ -119,7 +119,8 @@ proptest! {
         bit in 0_u8..8,
         is_difference: bool,
     ) {
-        let coding = if is_difference { RowCoding::difference(&base, &row) } else { RowCoding::whole(&row) };
+        let whole = RowCoding::whole(&row);
+        let coding = if is_difference { RowCoding::difference(&base, &row) } else { whole };
         let mut bytes = pulse_of(&row, coding).encode();
         let at = at % bytes.len();
         bytes[at] ^= 1 << bit;
@@ -171,9 +172,9 @@ impl Noise {
     }
 }
 
-/// Delays jitter by up to 1 ms around their base, and are told anew when they left what was told by 0.25 ms (the dead
-/// band of the measurer); the clocks are up to 10 s apart; a cell in a hundred gets another jitter or loss in each
-/// pulse. One whole row in 32.
+/// Delays jitter by up to 1 ms around their base, and are told anew when they left what was told by
+/// 0.25 ms (the dead band of the measurer); the clocks are up to 10 s apart; a cell in a hundred
+/// gets another jitter or loss in each pulse. One whole row in 32.
 #[test]
 fn a_row_of_a_hundred_routers_fits_its_budget() {
     const PULSES: usize = 320;

@@ -1,7 +1,8 @@
 //! Variable-length integers and the bounded reader of a pulse body.
 //!
-//! LEB128 (as in DWARF and QPACK's relatives): seven bits an octet, low bits first, and only the shortest form is
-//! accepted, so every value has one encoding. Signed values are zigzag-coded first.
+//! LEB128 (as in DWARF and QPACK's relatives): seven bits an octet, low bits first, and only the
+//! shortest form is accepted, so every value has one encoding. Signed values are zigzag-coded
+//! first.
 
 use super::PulseError;
 use crate::id::NodeId;
