@@ -35,6 +35,9 @@ pub struct NodeConfig {
     pub policy: PolicyConfig,
     /// Largest packet that the host may hand in. **Units:** octets of the inner packet.
     pub inner_mtu: u16,
+    /// A handshake timestamp that no earlier start of this router went beyond; zero if there was none. A wall clock that
+    /// was set back while the router was off then locks it out nowhere (I25).
+    pub last_stamp: Timestamp,
     /// Names this start of the router in link statements (I14).
     pub boot: Boot,
 }

@@ -44,7 +44,7 @@ impl Node {
             node: me,
             secret: config.secret.clone(),
             clock: config.clock,
-            last_stamp: Timestamp::default(),
+            last_stamp: config.last_stamp,
         };
         let control = ControlConfig {
             pulse_interval: config.pulse_interval,
@@ -185,6 +185,13 @@ impl Node {
         self.payer.end_all(now);
         self.payee.drain(now);
         self.settle(now);
+    }
+
+    /// The timestamp of the newest handshake that this router started: the shell keeps a later one on disk for
+    /// [`NodeConfig::last_stamp`].
+    #[must_use]
+    pub fn handshake_stamp(&self) -> Timestamp {
+        self.dataplane.handshake_stamp()
     }
 
     /// The next datagram to send. `now` becomes the time that probes and pulses carry.

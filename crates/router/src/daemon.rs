@@ -23,6 +23,7 @@ use srwan_portal::PortalConfig;
 use srwan_wire::id::NodeKey;
 use srwan_wire::pulse::ErrorEstimate;
 use srwan_wire::receipt::Price as LedgerPrice;
+use srwan_wire::time::Timestamp;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -44,6 +45,7 @@ use crate::keys::Keys;
 use crate::ledger::{JOBS_MAX, Job, Ledger, WalletView};
 use crate::packet_loop::{self, Handle, Order};
 use crate::shared::{Shared, lock};
+use crate::stamp::{self, StampFile};
 use crate::tun::Tun;
 use crate::udp::UdpSocket;
 
@@ -88,13 +90,15 @@ struct Opened {
     udp: UdpSocket,
     tun: Tun,
     host: Arc<Host>,
+    stamps: StampFile,
+    last_stamp: Timestamp,
     _lock: Flock<File>,
 }
 
 async fn live(config: Config) -> anyhow::Result<()> {
     let mut signals = Signals::new().context("cannot wait for signals")?;
-    let opened = open(&config)?;
     let clock = Clock::start(config.clock.skew_ms);
+    let opened = open(&config, clock)?;
     let geo = Geo::load(&config.geo)?;
     let (facts, told) = mpsc::channel(JOBS_MAX);
     let (task, wallet) = ledger(&config, &opened.keys, facts)?;
@@ -124,7 +128,7 @@ async fn live(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn open(config: &Config) -> Result<Opened, Fault> {
+fn open(config: &Config, clock: Clock) -> Result<Opened, Fault> {
     make_state_dir(&config.state_dir)?;
     let lock = lock_state_dir(&config.state_dir)?;
     let keys = Keys::load_or_create(&config.state_dir)?;
@@ -133,11 +137,12 @@ fn open(config: &Config) -> Result<Opened, Fault> {
         tracing::warn!(octets = recovered.torn_octets, "cut a half-written record off the journal");
     }
     let known = evidence::recover(&recovered);
+    let (stamps, last_stamp) = StampFile::open(&config.state_dir, clock.wall().at(clock.now()))?;
     let udp = UdpSocket::bind(config.listen)?;
     udp.mark(MARK_OWN)?;
     let tun = Tun::open(&config.tun)?;
     let host = Arc::new(Host::prepare(config)?);
-    Ok(Opened { keys, journal, known, udp, tun, host, _lock: lock })
+    Ok(Opened { keys, journal, known, udp, tun, host, stamps, last_stamp, _lock: lock })
 }
 
 fn make_state_dir(path: &Path) -> Result<(), Fault> {
@@ -217,9 +222,10 @@ fn start(
     ledger: LedgerSide,
     tasks: &mut JoinSet<()>,
 ) -> anyhow::Result<Running> {
-    let Opened { keys, journal, known, udp, tun, host, _lock } = opened;
+    let Opened { keys, journal, known, udp, tun, host, stamps, last_stamp, _lock } = opened;
     let clock = shared.clock;
     let config = node_config(&shared.config, keys, membership, clock)?;
+    let config = NodeConfig { last_stamp, ..config };
     let mut node = Node::new(config, random()?, clock.now());
     node.handle_roster(&membership.roster, clock.now());
     let (events, received) = mpsc::channel(EVENTS_MAX);
@@ -231,6 +237,7 @@ fn start(
         jobs
     });
     tasks.spawn(tell(ledger.told, handle.clone(), store.clone()));
+    tasks.spawn(stamp::keep(stamps, handle.clone(), Arc::clone(shared)));
     tasks.spawn(settle_known(jobs.clone(), known));
     let dispatch = Dispatch {
         host: Arc::clone(&host),
@@ -281,6 +288,7 @@ fn node_config(
             relays_max: config.policy.relays_max,
         },
         inner_mtu: config.tun.mtu,
+        last_stamp: Timestamp::default(),
         boot: Boot {
             time: clock.wall().at(clock.now()),
             nonce: u64::from_le_bytes(*nonce.first_chunk().expect("32 octets hold 8")),

@@ -97,6 +97,8 @@ pub const GEO_FILES: &str = "SRW-R015";
 pub const ROSTER_INVALID: &str = "SRW-R016";
 /// The UDP socket cannot be set up.
 pub const SOCKET: &str = "SRW-R017";
+/// The file that keeps handshake timestamps from going back cannot be written.
+pub const HANDSHAKE_STAMP: &str = "SRW-R018";
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,7 @@
 //!
 //! Rooms: [`config`] and [`keys`] read what the operator wrote; [`udp`], [`tun`] and [`outbox`] move packets;
 //! [`packet_loop`] runs the node; [`kernel`], [`nft`] and [`host`] change the host, and undo it; [`journal`] and
-//! [`evidence`] keep money on disk; [`controller`] and [`ledger`] speak to the other daemons; [`admin`] answers people;
+//! [`evidence`] keep money on disk, [`stamp`] handshake timestamps; [`controller`] and [`ledger`] speak to the other daemons; [`admin`] answers people;
 //! [`daemon`] joins all of it. This crate decides nothing about paths, peers or money.
 
 pub mod admin;
@@ -33,6 +33,7 @@ pub mod nft;
 pub mod outbox;
 pub mod packet_loop;
 pub mod shared;
+pub mod stamp;
 pub mod tun;
 pub mod udp;
 

@@ -94,6 +94,7 @@ pub struct World {
     /// Datagrams that each router sent to each other one.
     pub sent: BTreeMap<(usize, usize), u64>,
     routers: Vec<Node>,
+    builder: Builder,
     roster: Roster,
     engaged: BTreeMap<usize, Vec<IpNet>>,
     now: Instant,
@@ -109,27 +110,29 @@ impl World {
             (0..count).map(|_| AccountSecret::from_seed(&draw(&mut rng))).collect();
         let secrets: Vec<_> = (0..count).map(|_| Zeroizing::new(draw(&mut rng))).collect();
         let bank = Bank::new(&accounts);
-        let members = (0..count).map(|i| member(i, config, &accounts[i], &secrets[i])).collect();
+        let mut builder = Builder { config: config.clone(), accounts, secrets, rng };
+        let members = (0..count).map(|i| builder.member(i)).collect();
         let roster = Roster {
             group: GroupId(1),
             seq: 1,
             issued: Timestamp::from_nanos(0),
-            psk: draw(&mut rng),
+            psk: draw(&mut builder.rng),
             members,
         };
         let routers = (0..count)
             .map(|i| {
-                let node = node_config(i, config, &accounts[i], &secrets[i]);
-                Node::new(node, draw(&mut rng), Instant::ZERO)
+                let node = builder.config_of(i);
+                builder.node(node, Instant::ZERO)
             })
             .collect();
         let mut world = Self {
-            net: Net::new(draw(&mut rng)),
+            net: Net::new(draw(&mut builder.rng)),
             bank,
             log: Vec::new(),
             delivered: Vec::new(),
             sent: BTreeMap::new(),
             routers,
+            builder,
             roster,
             engaged: BTreeMap::new(),
             now: Instant::ZERO,
@@ -204,14 +207,28 @@ impl World {
         self.drain(from);
     }
 
+    /// A router dies and starts again at once, with a wall clock that is `clock_shift` nanoseconds off from the one it
+    /// had, and with what its disk kept: a handshake timestamp.
+    pub fn restart(&mut self, router: usize, clock_shift: i64, last_stamp: Timestamp) {
+        let mut config = self.builder.config_of(router);
+        let epoch = config.clock.at(Instant::ZERO).as_nanos().saturating_add_signed(clock_shift);
+        config.clock = WallClock::new(Timestamp::from_nanos(epoch));
+        config.boot.time = config.clock.at(self.now);
+        config.last_stamp = last_stamp;
+        self.routers[router] = self.builder.node(config, self.now);
+        self.engaged.remove(&router);
+        self.introduce(router);
+    }
+
     fn start(&mut self) {
-        for router in 0..self.routers.len() {
-            let chain = self.bank.chain();
-            self.routers[router].handle_ledger(LedgerFact::Chain(chain), self.now);
-            let roster = self.roster.clone();
-            self.routers[router].handle_roster(&roster, self.now);
-            self.drain(router);
-        }
+        (0..self.routers.len()).for_each(|router| self.introduce(router));
+    }
+
+    fn introduce(&mut self, router: usize) {
+        let chain = self.bank.chain();
+        self.routers[router].handle_ledger(LedgerFact::Chain(chain), self.now);
+        self.routers[router].handle_roster(&self.roster, self.now);
+        self.drain(router);
     }
 
     fn next_event(&self) -> Option<Instant> {
@@ -311,57 +328,70 @@ fn host(router: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, u8::try_from(router + 1).unwrap_or(u8::MAX), 0, 1)
 }
 
-fn member(
-    index: usize,
-    config: &WorldConfig,
-    account: &AccountSecret,
-    secret: &[u8; 32],
-) -> Member {
-    let node = NodeId::new(u32::try_from(index + 1).unwrap_or(u32::MAX)).expect("few routers");
-    let clock = WallClock::new(Timestamp::from_nanos(0));
-    let identity =
-        Identity { node, secret: Zeroizing::new(*secret), clock, last_stamp: Timestamp::default() };
-    let prefix = Ipv4Net::new(host(index), 16).expect("16 is a prefix length").trunc();
-    let has_site = config.sites.contains(&index);
-    Member {
-        node,
-        node_key: identity.public(),
-        account_key: account.public(),
-        endpoints: vec![address(index)],
-        prefixes: if has_site { vec![prefix.into()] } else { Vec::new() },
-        location: Location::default(),
-        asn: 64_512 + u32::from(u16::try_from(index).unwrap_or(0)),
-        class: Class::Public,
-        price: (!config.measure_only.contains(&index)).then_some(Price::REFERENCE.0),
-        egress: false,
-        name: format!("r{index}"),
+/// Makes routers, also again.
+struct Builder {
+    config: WorldConfig,
+    accounts: Vec<AccountSecret>,
+    secrets: Vec<Zeroizing<[u8; 32]>>,
+    rng: ChaCha20Rng,
+}
+
+impl Builder {
+    fn node(&mut self, config: NodeConfig, now: Instant) -> Node {
+        Node::new(config, draw(&mut self.rng), now)
+    }
+
+    fn price(&self, index: usize) -> Option<Price> {
+        (!self.config.measure_only.contains(&index)).then_some(Price::REFERENCE)
+    }
+
+    fn member(&self, index: usize) -> Member {
+        let node = number(index);
+        let clock = WallClock::new(Timestamp::from_nanos(0));
+        let secret = self.secrets[index].clone();
+        let identity = Identity { node, secret, clock, last_stamp: Timestamp::default() };
+        let prefix = Ipv4Net::new(host(index), 16).expect("16 is a prefix length").trunc();
+        let has_site = self.config.sites.contains(&index);
+        Member {
+            node,
+            node_key: identity.public(),
+            account_key: self.accounts[index].public(),
+            endpoints: vec![address(index)],
+            prefixes: if has_site { vec![prefix.into()] } else { Vec::new() },
+            location: Location::default(),
+            asn: 64_512 + u32::from(u16::try_from(index).unwrap_or(0)),
+            class: Class::Public,
+            price: self.price(index).map(|price| price.0),
+            egress: false,
+            name: format!("r{index}"),
+        }
+    }
+
+    fn config_of(&self, index: usize) -> NodeConfig {
+        let offset = self.config.clock_offsets.get(index).copied().unwrap_or(0);
+        let epoch = u64::try_from(START_NS + offset).expect("clocks are set after 1970");
+        let start = Timestamp::from_nanos(epoch);
+        NodeConfig {
+            node: number(index),
+            secret: self.secrets[index].clone(),
+            account: self.accounts[index].clone(),
+            chain: None,
+            price: self.price(index),
+            lane_cap: self.config.lane_cap,
+            clock: WallClock::new(start),
+            clock_estimate: ErrorEstimate::new(false, Duration::from_secs(3_600)),
+            pulse_interval: self.config.pulse_interval,
+            liveness: LivenessConfig::default(),
+            policy: PolicyConfig::default(),
+            inner_mtu: 1_380,
+            last_stamp: Timestamp::default(),
+            boot: Boot { time: start, nonce: u64::try_from(index).unwrap_or(0) },
+        }
     }
 }
 
-fn node_config(
-    index: usize,
-    config: &WorldConfig,
-    account: &AccountSecret,
-    secret: &[u8; 32],
-) -> NodeConfig {
-    let offset = config.clock_offsets.get(index).copied().unwrap_or(0);
-    let epoch = u64::try_from(START_NS + offset).expect("clocks are set after 1970");
-    let start = Timestamp::from_nanos(epoch);
-    NodeConfig {
-        node: member(index, config, account, secret).node,
-        secret: Zeroizing::new(*secret),
-        account: account.clone(),
-        chain: None,
-        price: (!config.measure_only.contains(&index)).then_some(Price::REFERENCE),
-        lane_cap: config.lane_cap,
-        clock: WallClock::new(start),
-        clock_estimate: ErrorEstimate::new(false, Duration::from_secs(3_600)),
-        pulse_interval: config.pulse_interval,
-        liveness: LivenessConfig::default(),
-        policy: PolicyConfig::default(),
-        inner_mtu: 1_380,
-        boot: Boot { time: start, nonce: u64::try_from(index).unwrap_or(0) },
-    }
+fn number(index: usize) -> NodeId {
+    NodeId::new(u32::try_from(index + 1).unwrap_or(u32::MAX)).expect("few routers")
 }
 
 fn draw(rng: &mut ChaCha20Rng) -> [u8; 32] {

@@ -6,4 +6,5 @@ mod faults;
 mod host;
 mod namespace;
 mod network;
+mod restart;
 mod story;

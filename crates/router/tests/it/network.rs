@@ -186,10 +186,15 @@ impl Network {
 
     /// Starts the router of site `index`.
     pub fn start(&mut self, index: usize) {
+        self.start_with(index, "");
+    }
+
+    /// Starts the router of site `index` with `extra` lines in its configuration.
+    pub fn start_with(&mut self, index: usize, extra: &str) {
         let dir = self.dir.path();
         let seed = std::fs::read_to_string(dir.join("controller/controller.key")).unwrap();
         let site = &mut self.sites[index];
-        let config = site.config(dir, &public_of(&seed));
+        let config = site.config(dir, &public_of(&seed)) + extra;
         std::fs::write(dir.join(format!("{}.toml", site.name)), config).unwrap();
         let path = dir.join(format!("{}.toml", site.name));
         site.router = Some(Daemon::start(&site.netns, "router", &path));

@@ -2,3 +2,4 @@
 
 mod money;
 mod paths;
+mod restart;
