@@ -24,9 +24,11 @@ const OUTCOMES_MAX: usize = 200;
 /// Outcomes that a loss estimate needs before it may raise the misses.
 const OUTCOMES_MIN: usize = 50;
 
-/// Outcomes over which a lossy path must be clean to be called clean: 10 s at 10 Hz, at most one
-/// lost.
-const CLEAN_OUTCOMES: usize = 100;
+/// A lossy path is clean again after a streak of arrivals that its loss would bring about once in
+/// e^10 = 22,000 tries: 10 / p probes, 20 s at 5 %, two minutes at most.
+const CLEAN_STREAK: u64 = 10;
+const CLEAN_STREAK_MIN: u64 = 50;
+const CLEAN_STREAK_MAX: u64 = 1_200;
 
 /// Probes in flight that are remembered: 12 s at 10 Hz, longer than any round trip that is worth a
 /// path.
@@ -134,6 +136,7 @@ pub(crate) struct PathMeter {
     smoothed_rtt: Option<(Duration, Duration)>,
     jitter_ns: i64,
     cusum: i64,
+    spell: Spell,
     baseline: Option<i64>,
     added_ns: i64,
     conditions: Conditions,
@@ -154,6 +157,7 @@ impl PathMeter {
             smoothed_rtt: None,
             jitter_ns: 0,
             cusum: 0,
+            spell: Spell::default(),
             baseline: None,
             added_ns: 0,
             conditions: Conditions::default(),
@@ -369,17 +373,18 @@ impl PathMeter {
         self.misses = self.misses_for_loss();
         let step = if arrived { CUSUM_ARRIVED } else { CUSUM_LOST };
         self.cusum = (self.cusum + step).clamp(0, 2 * CUSUM_ALARM);
+        if self.cusum == 0 && !self.conditions.lossy {
+            self.spell = Spell::default();
+        } else {
+            self.spell.count(arrived);
+        }
         if self.cusum >= CUSUM_ALARM {
             self.conditions.lossy = true;
-        } else if self.conditions.lossy && self.is_clean() {
+        }
+        if self.conditions.lossy && self.spell.is_over() {
             self.conditions.lossy = false;
             self.cusum = 0;
         }
-    }
-
-    fn is_clean(&self) -> bool {
-        let last = self.outcomes.iter().rev().take(CLEAN_OUTCOMES);
-        last.filter(|arrived| !**arrived).count() <= 1 && self.outcomes.len() >= CLEAN_OUTCOMES
     }
 
     /// After a blackout the path is judged anew, except for its baseline.
@@ -390,7 +395,37 @@ impl PathMeter {
         self.misses = self.misses_min;
         self.samples.clear();
         self.cusum = 0;
+        self.spell = Spell::default();
         self.answered = 0;
+    }
+}
+
+/// Outcomes since the loss began, as far as the CUSUM can tell.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spell {
+    lost: u64,
+    /// Arrivals and losses up to the last loss.
+    until_last_loss: u64,
+    /// Arrivals since the last loss.
+    streak: u64,
+}
+
+impl Spell {
+    fn count(&mut self, arrived: bool) {
+        if arrived {
+            self.streak += 1;
+        } else {
+            self.lost += 1;
+            self.until_last_loss += self.streak + 1;
+            self.streak = 0;
+        }
+    }
+
+    /// Arrivals have gone on for longer than the loss of this spell would let them.
+    fn is_over(&self) -> bool {
+        let between_losses = self.until_last_loss.checked_div(self.lost).unwrap_or(0);
+        let needed = (CLEAN_STREAK * between_losses).clamp(CLEAN_STREAK_MIN, CLEAN_STREAK_MAX);
+        self.streak >= needed
     }
 }
 

@@ -24,16 +24,17 @@ use crate::track::Track;
 const DEPARTURES_WITHIN: Duration = Duration::from_secs(3_600);
 const DEPARTURES_MAX: usize = 8;
 
-/// Smoothing of the gain that the return is judged by: an eighth per window, about two seconds.
-const GAIN_SHARE: i64 = 8;
+/// Windows whose median is the lead that the return is judged by: about five seconds, so that a
+/// path that healed counts as well after half of that, and a lucky window does not.
+const LEADS_MAX: usize = 16;
 
 /// What the comparisons of one endpoint's paths remember from window to window.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Judge {
     streak: u8,
     hold_until: Instant,
-    /// How much the active path gains over the default one, smoothed.
-    gain_over_default: Option<i64>,
+    /// By how much the active path was faster than the default one in the last windows.
+    leads: VecDeque<Cost>,
     default_well_since: Option<Instant>,
     departures: VecDeque<Instant>,
 }
@@ -46,7 +47,7 @@ impl Judge {
     /// Comparisons up to this moment mean nothing any more.
     pub(crate) fn forget(&mut self) {
         self.streak = 0;
-        self.gain_over_default = None;
+        self.leads.clear();
         self.default_well_since = None;
     }
 
@@ -116,22 +117,31 @@ impl Judge {
         policy: &PolicyConfig,
         now: Instant,
     ) -> bool {
-        let lead = delay_lead(default, active, policy, now);
-        let smoothed = match (lead, self.gain_over_default) {
-            (Some(lead), Some(before)) => Some(before + (lead - before) / GAIN_SHARE),
-            (Some(lead), None) => Some(lead),
-            (None, before) => before,
-        };
-        self.gain_over_default = smoothed;
-        let is_close = smoothed.is_some_and(|lead| lead <= needed(default, policy) / 2);
-        if !is_close || lead.is_none() && default.meter.conditions().blackout {
+        if let Some(lead) = delay_lead(default, active, policy, now) {
+            if self.leads.len() == LEADS_MAX {
+                self.leads.pop_front();
+            }
+            self.leads.push_back(lead);
+        }
+        let conditions = default.meter.conditions();
+        let is_close = self.median_lead().is_some_and(|lead| lead <= needed(default, policy) / 2);
+        if !is_close || conditions.blackout {
             self.default_well_since = None;
             return false;
         }
+        // Loss and jitter end by rules of their own, which are certain enough; what both paths have
+        // is no reason to stay.
+        let others = active.meter.conditions();
+        let is_worse = conditions.lossy && !others.lossy || conditions.jittery && !others.jittery;
         let since = *self.default_well_since.get_or_insert(now);
-        let conditions = default.meter.conditions();
-        let is_clean = !conditions.lossy && !conditions.jittery;
-        is_clean && now.since(since) >= self.hold_down(policy, now) && now >= self.hold_until
+        let is_long_enough = now.since(since) >= self.hold_down(policy, now);
+        is_long_enough && now >= self.hold_until && !is_worse
+    }
+
+    fn median_lead(&self) -> Option<Cost> {
+        let mut leads: Vec<Cost> = self.leads.iter().copied().collect();
+        leads.sort_unstable();
+        leads.get(leads.len().saturating_sub(1) / 2).copied()
     }
 
     fn hold_down(&mut self, policy: &PolicyConfig, now: Instant) -> Duration {
@@ -141,9 +151,7 @@ impl Judge {
     }
 }
 
-/// How much faster `active` is than the default path at this moment. Loss and jitter do not count
-/// here: they have to be clean for as long as the hold-down by themselves, and counting them in
-/// would hold the path down twice.
+/// How much faster `active` is than the default path at this moment.
 fn delay_lead(
     default: &Track,
     active: &Track,

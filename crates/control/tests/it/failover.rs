@@ -186,6 +186,34 @@ fn stationary_jitter_does_not_flap() {
     }
 }
 
+/// The same where only the default path varies or loses, around the levels at which it is left.
+#[test]
+fn a_default_path_on_the_edge_does_not_flap() {
+    for (jitter_ms, loss_ppm) in [
+        (20, 0),
+        (30, 0),
+        (40, 0),
+        (60, 0),
+        (0, 5_000),
+        (0, 10_000),
+        (0, 15_000),
+        (0, 20_000),
+        (0, 30_000),
+    ] {
+        let plan = Plan { seed: jitter_ms + u64::from(loss_ppm), pulse_ms: 10_000, ..Plan::new(4) };
+        let mut world = World::new(&plan, |from, to| match from + to {
+            5 => Link { jitter_ns: jitter_ms * MS, loss_ppm, ..Link::of_ms(40) },
+            _ => Link::of_ms(25),
+        });
+        world.interest(1, 4);
+        world.run_for(3_600 * SECOND);
+        let switches = world.switches(1);
+        let causes: Vec<Cause> = switches.iter().map(|(_, change)| change.cause).collect();
+        println!("edge of {jitter_ms} ms, {loss_ppm} ppm: {causes:?}");
+        assert!(switches.len() <= 2, "{causes:?}");
+    }
+}
+
 #[test]
 fn equal_paths_are_never_exchanged() {
     let plan =
