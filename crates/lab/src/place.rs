@@ -248,7 +248,17 @@ fn base(rootless: bool) -> PathBuf {
     match (rootless, run) {
         (false, _) => PathBuf::from("/run/srwan-lab"),
         (true, Some(run)) => run.join("srwan-lab"),
-        (true, None) => std::env::temp_dir().join(format!("srwan-lab-{}", geteuid())),
+        (true, None) => std::env::temp_dir().join(format!("srwan-lab-{}", own_user())),
+    }
+}
+
+/// The user that runs this, as those outside see it: inside the lab's user namespace everyone is root.
+fn own_user() -> u32 {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    let numbers: Vec<u32> = map.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    match (geteuid().as_raw(), numbers.as_slice()) {
+        (0, [0, outside, 1]) => *outside,
+        (user, _) => user,
     }
 }
 

@@ -3,6 +3,7 @@
 //! A child is the lab's own program, told to enter the namespace and become the real command (`lab enter`).
 //! So the daemons under test are started as on any machine, and the kernel ends them if the lab dies.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -183,7 +184,12 @@ pub fn wait_noted(processes: &[ProcessId], time: Duration) {
 }
 
 /// Becomes another command inside a namespace: the body of `lab enter`. Returns only on failure.
-pub fn become_command(netns: Option<&Path>, parent: Option<i32>, command: &[String]) -> Result<()> {
+pub fn become_command(
+    netns: Option<&Path>,
+    parent: Option<i32>,
+    environment: &[(&str, OsString)],
+    command: &[String],
+) -> Result<()> {
     if let Some(parent) = parent {
         nix::sys::prctl::set_pdeathsig(Signal::SIGKILL).context("cannot tie itself to the lab")?;
         anyhow::ensure!(nix::unistd::getppid().as_raw() == parent, "the lab is gone");
@@ -192,7 +198,8 @@ pub fn become_command(netns: Option<&Path>, parent: Option<i32>, command: &[Stri
         netns::enter(netns)?;
     }
     let (program, arguments) = command.split_first().context("no command")?;
-    let error = Command::new(program).args(arguments).exec();
+    let variables = environment.iter().map(|(name, value)| (name, value));
+    let error = Command::new(program).args(arguments).envs(variables).exec();
     Err(error).with_context(|| format!("cannot run {program}"))
 }
 
@@ -205,8 +212,8 @@ fn says_ready(line: &str) -> bool {
     if words.peek() == Some(&"ready") {
         return true;
     }
-    let after_level = words.skip_while(|word| *word != "INFO").skip(1);
-    after_level.skip_while(|word| word.ends_with(':')).next() == Some("ready")
+    let mut after_level = words.skip_while(|word| *word != "INFO").skip(1);
+    after_level.find(|word| !word.ends_with(':')) == Some("ready")
 }
 
 /// Drops ANSI escape sequences: ESC up to the letter that ends one.

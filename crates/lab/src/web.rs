@@ -208,7 +208,7 @@ static PATTERN: [u8; PERIOD_OCTETS + BLOCK] = {
     let mut at = 0;
     while at < bytes.len() {
         // Truncation is meant: the low byte of a product that differs from its neighbours.
-        bytes[at] = ((at % PERIOD_OCTETS) * 167 >> 3) as u8;
+        bytes[at] = (((at % PERIOD_OCTETS) * 167) >> 3) as u8;
         at += 1;
     }
     bytes

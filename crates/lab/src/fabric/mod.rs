@@ -269,11 +269,7 @@ fn new_net(config: &FabricConfig) -> Net {
 /// Makes `eth0` inside the site's namespace; the file descriptor stays usable out here.
 fn open_device(site: &FabricSite, mtu: u16) -> Result<SyncDevice> {
     let made = netns::within(&site.netns, || -> std::io::Result<SyncDevice> {
-        let device = DeviceBuilder::new()
-            .name(INTERFACE)
-            .mtu(mtu)
-            .tx_queue_len(TX_QUEUE_LEN)
-            .build_sync()?;
+        let device = DeviceBuilder::new().name(INTERFACE).mtu(mtu).build_sync()?;
         device.set_nonblocking(true)?;
         Ok(device)
     });
@@ -284,5 +280,3 @@ fn open_device(site: &FabricSite, mtu: u16) -> Result<SyncDevice> {
 
 /// Packets per device and per delivery round: at 1 Gbit/s and 1500 octets this is 0.8 ms of one link.
 const BATCH: usize = 64;
-/// Packets that wait in a site's TUN: 12 ms at 1 Gbit/s, so that a busy fabric is late and does not lose.
-const TX_QUEUE_LEN: u32 = 1000;

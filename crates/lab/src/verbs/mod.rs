@@ -4,6 +4,7 @@ mod change;
 mod show;
 mod up;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -90,13 +91,26 @@ fn down(args: &DownArgs) -> Result<()> {
 }
 
 fn enter(args: &EnterArgs) -> Result<i32> {
-    process::become_command(args.netns.as_deref(), args.with_parent, &args.command).map(|()| 0)
+    process::become_command(args.netns.as_deref(), args.with_parent, &[], &args.command).map(|()| 0)
 }
 
 fn exec(args: &ExecArgs) -> Result<i32> {
     let (place, plan) = find(&args.lab)?;
     known(&plan, &args.node)?;
-    process::become_command(Some(&place.netns(&args.node)), None, &args.command).map(|()| 0)
+    let environment = [
+        ("SRWAN_SOCKET", place.state(&args.node).join("router.sock").into_os_string()),
+        ("PATH", path_with_this_program()),
+    ];
+    let netns = place.netns(&args.node);
+    process::become_command(Some(&netns), None, &environment, &args.command).map(|()| 0)
+}
+
+/// The search path with this program's folder in front, so that `srwan` on a machine of the lab is this very one.
+fn path_with_this_program() -> OsString {
+    let own = std::env::current_exe().ok().and_then(|exe| exe.parent().map(PathBuf::from));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = own.into_iter().chain(std::env::split_paths(&path));
+    std::env::join_paths(folders).unwrap_or(path)
 }
 
 fn known(plan: &Plan, node: &crate::scenario::NodeName) -> Result<()> {

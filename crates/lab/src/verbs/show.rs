@@ -94,7 +94,7 @@ pub fn graph(args: &ReadArgs) -> Result<()> {
         println!("{}", json!({"schema": "srwan.lab.graph/1", "links": stats.links}));
         return Ok(());
     }
-    println!("{:12} {:12} {:>9}  {}", "from", "to", "delay", "more");
+    println!("{:12} {:12} {:>9}  more", "from", "to", "delay");
     for link in &stats.links {
         let direction = &link.direction;
         let delay = millis(link.shape.owd);

@@ -371,7 +371,7 @@ fn a_kept_lab_can_be_changed_from_elsewhere() {
 
 #[test]
 fn without_rights_there_is_an_error_with_the_command_that_helps() {
-    let reachable = |path: &Path| path.ancestors().skip(1).all(|folder| is_public(folder));
+    let reachable = |path: &Path| path.ancestors().skip(1).all(is_public);
     if !privilege::may_administer() || !reachable(Path::new(PROGRAM)) {
         return eprintln!("skipped: needs root, and a build directory that others can enter");
     }
