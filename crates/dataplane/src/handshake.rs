@@ -297,6 +297,7 @@ impl Dataplane {
         let Some(peer) = self.peers.get_mut(slot) else { return };
         let replaced = core::mem::replace(&mut peer.previous, peer.current);
         peer.current = Some(index);
+        peer.meter.handshakes += 1;
         let was_up = core::mem::replace(&mut peer.is_up, true);
         let event = if was_up { Event::Rekeyed(peer.node) } else { Event::PeerUp(peer.node) };
         if let Some(old) = replaced {

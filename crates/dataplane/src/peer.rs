@@ -105,7 +105,7 @@ impl Count {
     }
 }
 
-/// What went to and came from a peer. Only accepted packets count; handshakes do not.
+/// What went to and came from a peer. Only accepted packets count; frames of handshakes do not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PeerMeter {
     /// Datagrams from it as previous hop; octets of UDP payload.
@@ -118,6 +118,8 @@ pub struct PeerMeter {
     pub delivered: Count,
     /// Packets that this router sealed for it; octets of inner packets.
     pub sealed: Count,
+    /// Sessions that came into use: the first one and each renewal.
+    pub handshakes: u64,
 }
 
 /// A peer.

@@ -30,6 +30,8 @@ fn ten_rekeys_under_load_lose_nothing_on_any_hop() {
     assert_eq!(world.router(3).delivered.len(), sent);
     assert_eq!(world.router(1).delivered.len(), sent);
     assert_eq!(world.drops, []);
+    let meter = world.plane(1).meters().find(|(peer, _)| *peer == node(3)).unwrap().1;
+    assert_eq!(meter.handshakes, 11, "the first session and ten renewals");
     assert!(rekeys(&mut world, 2, 1) >= 9 && rekeys(&mut world, 3, 1) >= 9);
     let octets = world.plane(2).lane_octets(srwan_wire::id::LaneLabel(77)).unwrap().0;
     assert_eq!(octets, u64::try_from(sent * there.len()).unwrap());

@@ -135,8 +135,25 @@ impl<'a> Teller<'a> {
             price_coins_per_gb: if is_default { "0".into() } else { price(candidate.price) },
             lane: self.lane(endpoint.node, &candidate.relays).into(),
             rule: self.rule(candidate),
-            age_ms: None,
+            age_ms: self.segments_age_ms(endpoint.node, candidate),
         }
+    }
+
+    /// Age of what is known of a path from the matrix alone: that of its oldest segment. How old the last answer to a
+    /// probe over the very path is, nobody keeps.
+    fn segments_age_ms(&self, endpoint: NodeId, candidate: &Candidate) -> Option<u64> {
+        if candidate.measured.is_some() {
+            return None;
+        }
+        let nodes: Vec<NodeId> = std::iter::once(self.view.node)
+            .chain(candidate.relays.iter().copied())
+            .chain([endpoint])
+            .collect();
+        let ages: Option<Vec<_>> = nodes
+            .windows(2)
+            .map(|pair| self.view.matrix.between(pair[0], pair[1]).map(|shown| shown.cell.age))
+            .collect();
+        ages?.into_iter().max().and_then(|age| u64::try_from(age.as_millis()).ok())
     }
 
     /// Octets per second that the endpoint last saw of the path in use.

@@ -148,7 +148,7 @@ fn peer_shape(peer: &PeerView, view: &NodeView, names: &Names) -> shape::Peer {
         tx_bytes: peer.meter.link_out.octets,
         rx_packets: peer.meter.link_in.packets,
         tx_packets: peer.meter.link_out.packets,
-        handshakes: u64::from(peer.is_up),
+        handshakes: peer.meter.handshakes,
     }
 }
 
