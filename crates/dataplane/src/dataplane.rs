@@ -10,7 +10,7 @@ use crate::gate::Gate;
 use crate::lane::{LaneEntry, LaneError, LaneMeter, LaneTable};
 use crate::peer::{Count, Peer, PeerConfig, PeerMeter, PeerSlot, Peers, Reach};
 use crate::policy::{INNER_MTU_DEFAULT, PolicyEntry, PolicyError, PolicyTable, Steering};
-use crate::session::{Session, SessionTable};
+use crate::session::{KeyLife, Session, SessionTable};
 use crate::source::{Sources, TooManySources};
 use crate::timer::TimerQueue;
 use crate::verdict::Verdict;
@@ -114,6 +114,7 @@ pub struct Dataplane {
     pub(crate) flow_hasher: SipHasher13,
     pub(crate) too_big_budget: TokenBucket,
     pub(crate) inner_mtu: u16,
+    pub(crate) key_life: KeyLife,
     pub(crate) totals: Totals,
     drops: DropCounters,
     transmits: VecDeque<Transmit>,
@@ -140,6 +141,7 @@ impl Dataplane {
             timers: TimerQueue::default(),
             too_big_budget: TokenBucket::new(TOO_BIG_PER_SECOND, TOO_BIG_PER_SECOND),
             inner_mtu: INNER_MTU_DEFAULT,
+            key_life: KeyLife::default(),
             totals: Totals::default(),
             drops: DropCounters::default(),
             transmits: VecDeque::new(),
@@ -234,6 +236,11 @@ impl Dataplane {
     /// SYNs is clamped to it.
     pub fn set_inner_mtu(&mut self, octets: u16) {
         self.inner_mtu = octets;
+    }
+
+    /// How long sessions are used that are made from here on.
+    pub fn set_key_life(&mut self, life: KeyLife) {
+        self.key_life = life;
     }
 
     /// Steers packets to `prefix`, in place of an earlier policy for exactly that prefix.

@@ -186,6 +186,7 @@ impl Dataplane {
             role: Role::Responder,
             remote: frame.sender,
             created: now,
+            life: self.key_life,
             relays: via.relays().to_vec(),
         };
         self.install_next(index, origin, &keys);
@@ -223,6 +224,7 @@ impl Dataplane {
             role: Role::Initiator,
             remote: frame.sender,
             created: now,
+            life: self.key_life,
             relays: flight.relays.clone(),
         };
         peer.attempt = None;

@@ -47,6 +47,8 @@ pub use crate::peer::{
 };
 pub use crate::policy::{INNER_MTU_DEFAULT, POLICIES_MAX, PolicyEntry, PolicyError};
 pub use crate::replay::{REPLAY_WINDOW, ReplayError, ReplayWindow};
-pub use crate::session::{OAM_PATH, REJECT_AFTER, REKEY_AFTER, REKEY_AFTER_PACKETS, SESSIONS_MAX};
+pub use crate::session::{
+    KeyLife, OAM_PATH, REKEY_AFTER, REKEY_AFTER_MIN, REKEY_AFTER_PACKETS, SESSIONS_MAX,
+};
 pub use crate::source::{SOURCES_MAX, TooManySources};
 pub use crate::verdict::{Forward, Oam, Verdict};

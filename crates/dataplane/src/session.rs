@@ -14,13 +14,56 @@ use srwan_wire::segment::COUNTER_MAX;
 use srwan_wire::time::Instant;
 use std::collections::VecDeque;
 
-/// Age at which the initiator replaces a session. Source: WireGuard's REKEY_AFTER_TIME; promise
-/// I24.
+/// How long this router uses the keys of one handshake.
+///
+/// Invariant: [`REKEY_AFTER_MIN`] up to [`REKEY_AFTER`]. Both sides of a session may differ: the
+/// shorter life holds, because who has it renews in time also if the other side started the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyLife {
+    rekey_after: Duration,
+}
+
+impl KeyLife {
+    /// A life with renewal at this age; `None` outside of the bounds.
+    #[must_use]
+    pub fn new(rekey_after: Duration) -> Option<Self> {
+        (REKEY_AFTER_MIN..=REKEY_AFTER).contains(&rekey_after).then_some(Self { rekey_after })
+    }
+
+    /// Age at which a session is neither used nor accepted any more: half as old again as it is
+    /// renewed, 180 s at most. Source: WireGuard's REJECT_AFTER_TIME; promise I24.
+    #[must_use]
+    pub fn reject_after(self) -> Duration {
+        self.rekey_after * 3 / 2
+    }
+
+    /// Age at which a side renews. The side that did not start the session gives the one that did
+    /// [`RESPONDER_DELAY`], or half of what is left if that is less, so that both rarely call at
+    /// once.
+    pub(crate) fn renew_after(self, role: Role) -> Duration {
+        match role {
+            Role::Initiator => self.rekey_after,
+            Role::Responder => self.rekey_after + RESPONDER_DELAY.min(self.rekey_after / 4),
+        }
+    }
+}
+
+impl Default for KeyLife {
+    fn default() -> Self {
+        Self { rekey_after: REKEY_AFTER }
+    }
+}
+
+/// Age at which the initiator replaces a session, unless it is told to be quicker. Source:
+/// WireGuard's REKEY_AFTER_TIME; promise I24 allows no more.
 pub const REKEY_AFTER: Duration = Duration::from_secs(120);
 
-/// Age at which a session is neither used nor accepted any more. Source: WireGuard's
-/// REJECT_AFTER_TIME; promise I24.
-pub const REJECT_AFTER: Duration = Duration::from_secs(180);
+/// Shortest age at which a session is replaced: one more second until it is rejected is time for the
+/// longest round trip on Earth and one retry.
+pub const REKEY_AFTER_MIN: Duration = Duration::from_secs(2);
+
+/// The side that did not start a session renews it only if the side that did is this late.
+const RESPONDER_DELAY: Duration = Duration::from_secs(10);
 
 /// Packets on one path after which the session is replaced.
 ///
@@ -58,6 +101,8 @@ pub(crate) struct Session {
     pub(crate) remote: SessionIndex,
     /// When the handshake ended at this side.
     pub(crate) created: Instant,
+    /// How long it may be used from then on.
+    pub(crate) life: KeyLife,
     /// The relays over which the handshake went, in order of travel from this side; empty if none.
     pub(crate) relays: Vec<NodeId>,
     /// Seals what goes to the peer.
@@ -82,6 +127,8 @@ pub(crate) struct Origin {
     pub(crate) remote: SessionIndex,
     /// See [`Session::created`].
     pub(crate) created: Instant,
+    /// See [`Session::life`].
+    pub(crate) life: KeyLife,
     /// See [`Session::relays`].
     pub(crate) relays: Vec<NodeId>,
 }
@@ -89,12 +136,13 @@ pub(crate) struct Origin {
 impl Session {
     /// The session of a finished handshake.
     pub(crate) fn new(origin: Origin, keys: &KeyPair) -> Self {
-        let Origin { peer, role, remote, created, relays } = origin;
+        let Origin { peer, role, remote, created, life, relays } = origin;
         Self {
             peer,
             role,
             remote,
             created,
+            life,
             relays,
             seal: AeadKey::derive(&keys.send),
             open: AeadKey::derive(&keys.receive),
@@ -105,9 +153,19 @@ impl Session {
         }
     }
 
+    /// From when on it may not be used any more.
+    pub(crate) fn ends(&self) -> Instant {
+        self.created + self.life.reject_after()
+    }
+
+    /// When this side renews it.
+    pub(crate) fn renews(&self) -> Instant {
+        self.created + self.life.renew_after(self.role)
+    }
+
     /// Whether it may still be used.
     pub(crate) fn is_live(&self, now: Instant) -> bool {
-        now.since(self.created) < REJECT_AFTER
+        now < self.ends()
     }
 
     /// Whether a counter of it has run so far that it should be replaced.

@@ -6,7 +6,7 @@
 use crate::dataplane::{Dataplane, Event};
 use crate::handshake::Attempt;
 use crate::peer::{KEEPALIVE_INTERVAL, Peer, PeerSlot, Reach};
-use crate::session::{REJECT_AFTER, REKEY_AFTER, Role};
+use crate::session::Session;
 use core::time::Duration;
 use rand_chacha::rand_core::Rng;
 use srwan_wire::id::SessionIndex;
@@ -29,9 +29,6 @@ const BACKOFF_MAX: Duration = Duration::from_secs(3_600);
 /// Longest wait towards a peer that did answer at its address once, or over relays (no address is
 /// aimed at): a healed partition must merge within 3 pulses (I32).
 const BACKOFF_MAX_PROVEN: Duration = Duration::from_secs(10);
-
-/// The side that did not start a session renews it only if the side that did is this late.
-const RESPONDER_DELAY: Duration = Duration::from_secs(10);
 
 /// Silence in answer to our packets after which the peer may have lost the session (restarted):
 /// call it.
@@ -148,11 +145,7 @@ impl Dataplane {
         if !peer.is_satisfied_by(session.relays.is_empty()) {
             return Some(peer.connect_at);
         }
-        let age = match session.role {
-            Role::Initiator => REKEY_AFTER,
-            Role::Responder => REKEY_AFTER + RESPONDER_DELAY,
-        };
-        let scheduled = if session.is_worn() { now } else { session.created + age };
+        let scheduled = if session.is_worn() { now } else { session.renews() };
         let is_waiting = peer.spoken > peer.received;
         let silent = is_waiting.then(|| peer.received.max(session.created) + SILENCE);
         Some(scheduled.min(silent.unwrap_or(scheduled)).max(peer.connect_at))
@@ -174,9 +167,7 @@ impl Dataplane {
         let call = peer.attempt.as_ref().map(|attempt| attempt.retry_at);
         let call = call.or_else(|| self.starts_at(slot, now));
         let look = peer.current.map(|_| now + LOOK_EVERY);
-        let ends = |index: SessionIndex| {
-            self.sessions.get(index).map(|session| session.created + REJECT_AFTER)
-        };
+        let ends = |index: SessionIndex| self.sessions.get(index).map(Session::ends);
         let held = [peer.previous, peer.current, peer.next].into_iter().flatten();
         held.filter_map(ends).chain(call).chain(look).min()
     }

@@ -1,6 +1,7 @@
 //! What a node needs to know before it starts. Checked by the shell that read it.
 
 use srwan_control::{LivenessConfig, PolicyConfig};
+use srwan_dataplane::KeyLife;
 use srwan_wire::id::{ChainId, NodeId};
 use srwan_wire::pulse::ErrorEstimate;
 use srwan_wire::receipt::Price;
@@ -35,6 +36,8 @@ pub struct NodeConfig {
     pub policy: PolicyConfig,
     /// Largest packet that the host may hand in. **Units:** octets of the inner packet.
     pub inner_mtu: u16,
+    /// How long keys are used.
+    pub key_life: KeyLife,
     /// A handshake timestamp that no earlier start of this router went beyond; zero if there was none. A wall clock that
     /// was set back while the router was off then locks it out nowhere (I25).
     pub last_stamp: Timestamp,

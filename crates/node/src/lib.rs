@@ -27,4 +27,4 @@ pub mod view;
 pub use config::{Boot, NodeConfig};
 pub use event::{LedgerFact, NodeEvent, PathChange, Transmit};
 pub use node::Node;
-pub use srwan_dataplane::{Frame, Verdict};
+pub use srwan_dataplane::{Frame, KeyLife, Verdict};

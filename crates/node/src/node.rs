@@ -55,6 +55,7 @@ impl Node {
         let chain = config.chain.unwrap_or_default();
         let mut dataplane = Dataplane::new(identity, draw(&mut rng), now);
         dataplane.set_inner_mtu(config.inner_mtu);
+        dataplane.set_key_life(config.key_life);
         Self {
             dataplane,
             control: Control::new(control, me, config.clock, draw(&mut rng), now),

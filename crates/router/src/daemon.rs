@@ -288,6 +288,7 @@ fn node_config(
             relays_max: config.policy.relays_max,
         },
         inner_mtu: config.tun.mtu,
+        key_life: config.key_life,
         last_stamp: Timestamp::default(),
         boot: Boot {
             time: clock.wall().at(clock.now()),

@@ -9,7 +9,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use srwan_control::{LivenessConfig, PolicyConfig};
 use srwan_dataplane::{HEADROOM, Identity, TAILROOM};
 use srwan_node::view::NodeView;
-use srwan_node::{Boot, Frame, LedgerFact, Node, NodeConfig, NodeEvent, Verdict};
+use srwan_node::{Boot, Frame, KeyLife, LedgerFact, Node, NodeConfig, NodeEvent, Verdict};
 use srwan_wire::id::{GroupId, NodeId};
 use srwan_wire::pulse::ErrorEstimate;
 use srwan_wire::receipt::Price;
@@ -42,6 +42,8 @@ pub struct WorldConfig {
     pub measure_only: Vec<usize>,
     /// One lane's cap in base units.
     pub lane_cap: u64,
+    /// How long routers use keys.
+    pub key_life: KeyLife,
 }
 
 impl WorldConfig {
@@ -55,6 +57,7 @@ impl WorldConfig {
             sites: vec![0, usize::from(routers) - 1],
             measure_only: Vec::new(),
             lane_cap: 5_000_000_000,
+            key_life: KeyLife::default(),
         }
     }
 }
@@ -384,6 +387,7 @@ impl Builder {
             liveness: LivenessConfig::default(),
             policy: PolicyConfig::default(),
             inner_mtu: 1_380,
+            key_life: self.config.key_life,
             last_stamp: Timestamp::default(),
             boot: Boot { time: start, nonce: u64::try_from(index).unwrap_or(0) },
         }

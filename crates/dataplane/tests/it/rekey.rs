@@ -2,7 +2,7 @@
 
 use crate::inner::udp;
 use crate::world::{World, node};
-use srwan_dataplane::{DropReason, Event, Verdict};
+use srwan_dataplane::{DropReason, Event, KeyLife, REKEY_AFTER, REKEY_AFTER_MIN, Verdict};
 use std::time::Duration;
 
 fn rekeys(world: &mut World, at: u32, peer: u32) -> usize {
@@ -56,6 +56,30 @@ fn a_key_is_refused_at_180_seconds() {
     world.cut.clear();
     world.run(Duration::from_secs(15));
     assert_eq!(world.router(1).events.last(), Some(&Event::PeerUp(node(2))));
+}
+
+#[test]
+fn the_side_with_the_shorter_life_renews_whoever_called() {
+    for quick in [1, 2] {
+        let mut world = World::connected(2);
+        let life = KeyLife::new(REKEY_AFTER_MIN).unwrap();
+        world.plane(quick).set_key_life(life);
+        world.run(Duration::from_secs(150));
+        let before = rekeys(&mut world, 1, 2);
+        world.run(Duration::from_secs(21));
+        let count = rekeys(&mut world, 1, 2) - before;
+        assert!((9..=11).contains(&count), "{count} renewals in 21 s");
+        assert!(!world.router(1).events.contains(&Event::PeerDown(node(2))));
+    }
+}
+
+#[test]
+fn a_key_life_out_of_bounds_is_refused() {
+    let second = Duration::from_secs(1);
+    assert_eq!(KeyLife::new(second), None);
+    assert_eq!(KeyLife::new(REKEY_AFTER + second), None);
+    assert_eq!(KeyLife::new(REKEY_AFTER), Some(KeyLife::default()));
+    assert_eq!(KeyLife::default().reject_after(), Duration::from_secs(180));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use srwan_ledger::amount::Amount;
+use srwan_node::KeyLife;
 use srwan_wire::id::{AccountKey, NodeKey};
 use srwan_wire::roster::{
     CITY_OCTETS_MAX, ENDPOINTS_MAX, Location, MemberError, NAME_OCTETS_MAX, PREFIXES_MAX,
@@ -102,6 +103,8 @@ pub fn check(raw: RawConfig, source: &Source) -> Result<Config, Fault> {
         egress: egress(&raw, source)?,
         watch: at_most("destinations.watch", raw.destinations.watch.clone(), WATCH_MAX, source)?,
         pulse_interval: source.millis("pulse.interval_ms", raw.pulse.interval_ms, 200..=60_000)?,
+        key_life: KeyLife::new(Duration::from_secs(raw.session.rekey_s))
+            .ok_or_else(|| source.range("session.rekey_s", "not between 2 and 120"))?,
         liveness: liveness(&raw, source)?,
         policy: policy(&raw, source)?,
         clock: clock(&raw, source)?,

@@ -52,6 +52,7 @@ pub const KEYS: &[Key] = &[
     key("egress.ports", "[..]", Restart, "Ports that others may reach, up to 64; never 25."),
     key("destinations.watch", "[]", Reload, "Up to 256 prefixes to keep measured."),
     key("pulse.interval_ms", "10000", Restart, "Time between pulses, 200 to 60000 ms."),
+    key("session.rekey_s", "120", Restart, "Age at which keys are replaced, 2 to 120 s."),
     key("liveness.interval_ms", "100", Restart, "Probe interval on a path in use, 20 to 10000."),
     key("liveness.misses", "4", Restart, "Missed probes until a path is down, 2 to 20."),
     key("policy.gain_min_ms", "5", Restart, "Gain a relay path must bring, 0 to 10000 ms."),

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use srwan_node::KeyLife;
 use srwan_wire::id::{AccountKey, NodeKey};
 use srwan_wire::roster::{self, Class, Profile};
 
@@ -28,7 +29,7 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// Where the UDP socket is bound.
     pub listen: SocketAddr,
-    /// What peers are told; 1 to [`check::ENDPOINTS_MAX`], all different.
+    /// What peers are told; 1 to `check::ENDPOINTS_MAX`, all different.
     pub endpoints: Vec<SocketAddr>,
     /// Who signs the roster, and where to ask for it.
     pub controller: Controller,
@@ -46,6 +47,8 @@ pub struct Config {
     pub watch: Vec<IpNet>,
     /// Time between pulses.
     pub pulse_interval: Duration,
+    /// How long keys are used.
+    pub key_life: KeyLife,
     /// Fast liveness of paths in use.
     pub liveness: Liveness,
     /// When to leave the default path.

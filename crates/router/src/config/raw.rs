@@ -1,6 +1,6 @@
 //! `router.toml` as it was written: every key optional where it has a default, unknown keys refused.
 //!
-//! This file only names the keys; ranges and meanings are in [`super::check`], the help texts in [`super::keys`].
+//! This file only names the keys; ranges and meanings are in `check`, the help texts in `keys`.
 
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
@@ -30,6 +30,8 @@ pub struct RawConfig {
     pub destinations: RawDestinations,
     #[serde(default)]
     pub pulse: RawPulse,
+    #[serde(default)]
+    pub session: RawSession,
     #[serde(default)]
     pub liveness: RawLiveness,
     #[serde(default)]
@@ -104,6 +106,13 @@ pub struct RawDestinations {
 #[serde(deny_unknown_fields, default)]
 pub struct RawPulse {
     pub interval_ms: u64,
+}
+
+/// `[session]`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSession {
+    pub rekey_s: u64,
 }
 
 /// `[liveness]`.
@@ -185,6 +194,12 @@ impl Default for RawEgress {
 impl Default for RawPulse {
     fn default() -> Self {
         Self { interval_ms: 10_000 }
+    }
+}
+
+impl Default for RawSession {
+    fn default() -> Self {
+        Self { rekey_s: 120 }
     }
 }
 

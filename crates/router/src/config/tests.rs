@@ -69,6 +69,8 @@ fn values_out_of_range_are_refused_with_line_and_key() {
         ("[price]\ncoins_per_gb = \"9e9\"\n", "price.coins_per_gb", 10),
         ("[clock]\nskew_ms = 86400001\n", "clock.skew_ms", 10),
         ("[ledger]\nurl = \"https://x\"\n", "ledger.url", 10),
+        ("[session]\nrekey_s = 1\n", "session.rekey_s", 10),
+        ("[session]\nrekey_s = 121\n", "session.rekey_s", 10),
         ("[pulse]\ninterval_ms = 1\n", "pulse.interval_ms", 10),
     ] {
         let fault = refused(extra);

@@ -2,4 +2,5 @@
 
 mod money;
 mod paths;
+mod rekey;
 mod restart;
