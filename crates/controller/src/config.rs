@@ -114,7 +114,7 @@ impl Config {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// [`code::CONFIG_FILE`], [`code::CONFIG_SYNTAX`] or [`code::CONFIG_VALUE`], with file and
+    /// `code::CONFIG_FILE`, `code::CONFIG_SYNTAX` or `code::CONFIG_VALUE`, with file and
     /// line.
     pub fn load(path: &Path) -> Result<Self, ApiError> {
         let shown = path.display();
@@ -137,7 +137,7 @@ impl Config {
     /// line: `:3: unknown key ...`.
     ///
     /// # Errors
-    /// [`code::CONFIG_SYNTAX`] or [`code::CONFIG_VALUE`].
+    /// `code::CONFIG_SYNTAX` or `code::CONFIG_VALUE`.
     pub fn parse(text: &str, here: &Path) -> Result<Self, ApiError> {
         let raw: RawConfig = toml::from_str(text).map_err(|error| syntax(text, &error))?;
         let value = |key: &str, why: String| bad_value(text, key, why);

@@ -56,7 +56,7 @@ impl std::fmt::Debug for Secret {
 /// Reads the secret in this file; makes one if there is no such file.
 ///
 /// # Errors
-/// [`code::KEY_FILE`] if others can read it or it holds something else; [`code::STATE_DIR`] if it
+/// `code::KEY_FILE` if others can read it or it holds something else; `code::STATE_DIR` if it
 /// cannot be read or written.
 pub fn load_or_create(path: &Path) -> Result<Secret, ApiError> {
     match create(path) {

@@ -57,8 +57,8 @@ impl Store {
     /// Opens or makes the database in this directory, of at most this many octets.
     ///
     /// # Errors
-    /// [`code::STORE_CORRUPT`], [`code::STORE_BUSY`], [`code::STORE_FULL`] or
-    /// [`code::STORE_FAILED`].
+    /// `code::STORE_CORRUPT`, `code::STORE_BUSY`, `code::STORE_FULL` or
+    /// `code::STORE_FAILED`.
     pub fn open(state_dir: &Path, octets_max: u64) -> Result<Self, ApiError> {
         let path = state_dir.join(STORE_FILE);
         let connection = Connection::open(&path).map_err(StoreError::from);
@@ -84,7 +84,7 @@ impl Store {
     /// Writes all changes of one command, or none of them.
     ///
     /// # Errors
-    /// [`code::STORE_FULL`] or [`code::STORE_FAILED`]; nothing was written.
+    /// `code::STORE_FULL` or `code::STORE_FAILED`; nothing was written.
     pub fn write(&mut self, changes: &[Change]) -> Result<(), ApiError> {
         let path = self.path.clone();
         self.commit(changes).map_err(|error| in_words(&error, &path))

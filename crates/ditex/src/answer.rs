@@ -143,7 +143,7 @@ pub enum RouterError {
 /// Whether a router was lately heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// Somebody in its group heard it within [`STALE_AFTER_INTERVALS`].
+    /// Somebody in its group heard it within `STALE_AFTER_INTERVALS`.
     Up,
     /// Nobody did.
     Silent,
