@@ -1,20 +1,27 @@
 //! The grammar: `srwan <noun> <verb>`; only frequent verbs stand on top.
 
+mod config;
+mod controller;
 mod daemon;
+mod doctor;
 mod host;
 mod ledger;
 mod matrix;
 mod path;
 mod ping;
+mod portal;
 mod shell;
 mod status;
 mod wallet;
 
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::problem::code;
 use clap::Subcommand;
-use srwan_api::http::{BlockingClient, HttpClient};
-use std::path::{Path, PathBuf};
+use srwan_api::http::{self, ApiError, BlockingClient, HttpClient};
+use std::io;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 /// Everything that `srwan` can do.
 #[derive(Subcommand)]
@@ -28,7 +35,7 @@ pub enum Command {
     /// Probe an endpoint over the direct path and over a path of relays, side by side.
     Ping(ping::Ping),
     /// Check this host for whatever keeps a router from working.
-    Doctor(host::Doctor),
+    Doctor(doctor::Doctor),
     /// The segment router.
     #[command(subcommand)]
     Router(daemon::RouterVerb),
@@ -45,16 +52,19 @@ pub enum Command {
     Ticket(wallet::TicketVerb),
     /// The controller: groups, rosters, segments.
     #[command(subcommand)]
-    Controller(daemon::ControllerVerb),
+    Controller(controller::ControllerVerb),
     /// The ledger: run a validator, ask one.
     #[command(subcommand)]
     Ledger(ledger::LedgerVerb),
+    /// Configuration files.
+    #[command(subcommand)]
+    Config(config::ConfigVerb),
     /// What the router changed on this host.
     #[command(subcommand)]
     Host(host::HostVerb),
     /// The router's web page.
     #[command(subcommand)]
-    Portal(host::PortalVerb),
+    Portal(portal::PortalVerb),
     /// A whole SR-WAN on this machine, in network namespaces.
     #[command(subcommand)]
     Lab(srwan_lab::cli::LabCommand),
@@ -62,6 +72,8 @@ pub enum Command {
     Completion(shell::Completion),
     /// Write the manual pages.
     Man(shell::Man),
+    /// Print the version of this program.
+    Version,
 }
 
 impl Command {
@@ -80,18 +92,41 @@ impl Command {
             Self::Ticket(verb) => verb.run(socket, output),
             Self::Controller(verb) => verb.run(output),
             Self::Ledger(verb) => verb.run(output),
+            Self::Config(verb) => verb.run(output),
             Self::Host(verb) => verb.run(socket, output),
             Self::Portal(verb) => verb.run(socket, output),
             Self::Lab(command) => lab(command),
             Self::Completion(args) => args.run(),
             Self::Man(args) => args.run(),
+            Self::Version => shell::version(output),
         }
     }
 }
 
-/// A client of the router behind `socket`.
+/// A client of the router behind `socket`; says at once if nobody can be asked there.
 fn router(socket: &Path) -> anyhow::Result<BlockingClient> {
-    Ok(BlockingClient::new(HttpClient::unix(PathBuf::from(socket)))?)
+    // Connecting is all: the router sees a connection without a request, and forgets it.
+    UnixStream::connect(socket).map_err(|error| no_router(socket, &error))?;
+    Ok(BlockingClient::new(HttpClient::unix(socket))?)
+}
+
+fn no_router(socket: &Path, error: &io::Error) -> ApiError {
+    let shown = socket.display();
+    if error.kind() == io::ErrorKind::PermissionDenied {
+        return ApiError::new(403, code::NOT_PERMITTED, format!("this user may not open {shown}"))
+            .why("the admin socket is for the router's own user alone")
+            .fix("run the command as that user, or as root");
+    }
+    ApiError::new(0, http::code::UNREACHABLE, format!("no router answers behind {shown}"))
+        .why(error.to_string())
+        .fix(
+            "start one: srwan up --config FILE; or name its socket: --socket STATE_DIR/router.sock",
+        )
+}
+
+/// A client of a daemon behind `url`.
+fn daemon_at(url: &str) -> anyhow::Result<BlockingClient> {
+    Ok(BlockingClient::new(HttpClient::new(url)?)?)
 }
 
 /// The lab has exit codes of its own (docs/testing.md): it ends the process with them.

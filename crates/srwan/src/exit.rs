@@ -1,5 +1,6 @@
 //! Exit codes. They are frozen: scripts depend on them (docs/operations.md).
 
+use crate::problem;
 use srwan_api::http::ApiError;
 use std::process::ExitCode;
 
@@ -28,6 +29,12 @@ pub enum Exit {
     InsufficientFunds,
 }
 
+/// Ledger codes that say that coins are missing (docs/ledger.md).
+const FUNDS: [&str; 3] = ["SRW-L108", "SRW-L202", "SRW-L203"];
+
+/// Codes that say that the system refuses something to this user.
+const PERMISSION: [&str; 3] = ["SRW-R001", "SRW-D001", problem::code::NOT_PERMITTED];
+
 impl Exit {
     /// The number.
     pub const fn code(self) -> u8 {
@@ -45,17 +52,40 @@ impl Exit {
         }
     }
 
-    /// The code that fits an error.
+    /// The code that fits a failure.
     pub fn of(error: &anyhow::Error) -> Self {
-        match error.downcast_ref::<ApiError>() {
-            Some(api) if api.code.starts_with("SRW-K") => Self::BadConfig,
-            Some(api) if api.is_unreachable() => Self::NotRunning,
-            Some(api) if api.is_timeout() => Self::Timeout,
-            Some(api) if api.status == 404 => Self::NotFound,
-            Some(api) if matches!(api.status, 401 | 403) => Self::NotPermitted,
-            Some(api) if matches!(api.status, 400 | 422) => Self::Usage,
-            Some(api) if api.status == 402 => Self::InsufficientFunds,
-            Some(_) | None => Self::Failed,
+        Self::of_problem(&problem::of(error))
+    }
+
+    /// The code that fits an error object: by its code where that says enough, else by its status.
+    pub fn of_problem(error: &ApiError) -> Self {
+        let code = error.code.as_str();
+        if code.starts_with("SRW-K") || code == problem::code::ROLE {
+            return Self::BadConfig;
+        }
+        if FUNDS.contains(&code) {
+            return Self::InsufficientFunds;
+        }
+        if PERMISSION.contains(&code) {
+            return Self::NotPermitted;
+        }
+        if error.is_unreachable() {
+            return Self::NotRunning;
+        }
+        if error.is_timeout() {
+            return Self::Timeout;
+        }
+        Self::of_status(error.status)
+    }
+
+    const fn of_status(status: u16) -> Self {
+        match status {
+            400 | 422 => Self::Usage,
+            401 | 403 => Self::NotPermitted,
+            402 => Self::InsufficientFunds,
+            404 => Self::NotFound,
+            408 | 504 => Self::Timeout,
+            _ => Self::Failed,
         }
     }
 }
@@ -63,5 +93,32 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exit(status: u16, code: &str) -> u8 {
+        Exit::of_problem(&ApiError::new(status, code, "w")).code()
+    }
+
+    #[test]
+    fn each_kind_of_error_has_its_frozen_code() {
+        let table = [
+            (500, "SRW-R008", 1),
+            (422, "SRW-C143", 2),
+            (0, "SRW-D101", 3),
+            (404, "SRW-P001", 4),
+            (0, "SRW-R001", 5),
+            (403, "SRW-C140", 5),
+            (0, "SRW-K303", 6),
+            (0, "SRW-D102", 8),
+            (422, "SRW-L203", 9),
+        ];
+        for (status, code, expected) in table {
+            assert_eq!(exit(status, code), expected, "{code}");
+        }
     }
 }

@@ -1,10 +1,12 @@
-//! Running the roles.
+//! Running a router, and asking about the routers of its group.
 
 use crate::exit::Exit;
-use crate::output::{Output, table};
-use anyhow::Context;
+use crate::output::Output;
+use crate::problem::code;
+use crate::text::{octets, or_dash, table};
 use clap::{Args, Subcommand};
-use srwan_api::router::{Peers, Status};
+use srwan_api::http::ApiError;
+use srwan_api::router::{Peer, Peers, Status};
 use std::path::{Path, PathBuf};
 
 /// Where a router's configuration is unless told.
@@ -47,30 +49,66 @@ impl RouterVerb {
     pub fn run(self, socket: &Path, output: Output) -> anyhow::Result<Exit> {
         match self {
             Self::Run(up) => return up.run(),
-            Self::List => list(socket, output, None)?,
-            Self::Show { router } => list(socket, output, Some(&router))?,
+            Self::List => output.answer(&peers(socket)?, list_text)?,
+            Self::Show { router } => show(socket, &router, output)?,
             Self::Drain => drain(socket, output)?,
         }
         Ok(Exit::Ok)
     }
 }
 
-fn list(socket: &Path, output: Output, only: Option<&str>) -> anyhow::Result<()> {
-    let mut peers: Peers = super::router(socket)?.get("/v1/peers")?;
-    if let Some(wanted) = only {
-        peers.peers.retain(|p| p.name == wanted || p.node.to_string() == wanted);
-        if peers.peers.is_empty() {
-            return Err(super::path::unknown_node(wanted).into());
-        }
+fn peers(socket: &Path) -> anyhow::Result<Peers> {
+    Ok(super::router(socket)?.get("/v1/peers")?)
+}
+
+fn show(socket: &Path, wanted: &str, output: Output) -> anyhow::Result<()> {
+    let mut all = peers(socket)?;
+    all.peers.retain(|peer| peer.name == wanted || peer.node.to_string() == wanted);
+    if all.peers.is_empty() {
+        return Err(unknown_router(wanted).into());
     }
-    output.answer(&peers, |peers| {
-        let rows = peers.peers.iter().map(|p| {
-            let age = crate::output::or_dash(p.pulse_age_s, |age| format!("{age:.1}s"));
-            let (rx, tx) = (crate::output::octets(p.rx_bytes), crate::output::octets(p.tx_bytes));
-            [p.node.to_string(), p.name.clone(), p.city.clone(), p.session.clone(), age, rx, tx]
-        });
-        table(["NODE", "NAME", "CITY", "SESSION", "PULSE", "RECEIVED", "SENT"], rows)
-    })
+    output.answer(&all, |all| all.peers.iter().map(peer_text).collect::<Vec<_>>().join("\n"))
+}
+
+fn list_text(all: &Peers) -> String {
+    let rows = all.peers.iter().map(|peer| {
+        [
+            peer.node.to_string(),
+            peer.name.clone(),
+            peer.city.clone(),
+            peer.session.clone(),
+            or_dash(peer.pulse_age_s, |age| format!("{age:.1}s")),
+            octets(peer.rx_bytes),
+            octets(peer.tx_bytes),
+        ]
+    });
+    table(["NODE", "NAME", "CITY", "SESSION", "PULSE", "RECEIVED", "SENT"], rows)
+}
+
+fn peer_text(peer: &Peer) -> String {
+    format!(
+        "router    {} (node {})\ncity      {}, AS {}\nsession   {} at {}\npulse     {} ago\n\
+         received  {} in {} packets\nsent      {} in {} packets\nhandshakes {}",
+        peer.name,
+        peer.node,
+        peer.city,
+        peer.asn,
+        peer.session,
+        peer.address.as_deref().unwrap_or("-"),
+        or_dash(peer.pulse_age_s, |age| format!("{age:.1}s")),
+        octets(peer.rx_bytes),
+        peer.rx_packets,
+        octets(peer.tx_bytes),
+        peer.tx_packets,
+        peer.handshakes,
+    )
+}
+
+fn unknown_router(name: &str) -> ApiError {
+    let what = format!("no other router of the group is called {name}");
+    ApiError::new(404, code::NO_SUCH_ROUTER, what)
+        .why("the signed roster does not list it")
+        .fix("srwan router list")
 }
 
 fn drain(socket: &Path, output: Output) -> anyhow::Result<()> {
@@ -83,53 +121,4 @@ pub fn down(socket: &Path, output: Output) -> anyhow::Result<Exit> {
     let status: Status = super::router(socket)?.post("/v1/shutdown", &serde_json::json!({}))?;
     output.answer(&status, |status| format!("{} is settling its lanes and ends", status.name))?;
     Ok(Exit::Ok)
-}
-
-/// `srwan controller ...`
-#[derive(Subcommand)]
-pub enum ControllerVerb {
-    /// Run a controller until SIGTERM.
-    Run {
-        /// Configuration file.
-        #[arg(long, value_name = "FILE", default_value = "/etc/srwan/controller.toml")]
-        config: PathBuf,
-    },
-    /// Print the controller's public key, which routers are configured with.
-    Key {
-        /// The controller's state directory.
-        #[arg(long, value_name = "DIR", default_value = "/var/lib/srwan-controller")]
-        state_dir: PathBuf,
-    },
-    /// Make a join token: each lets one router join.
-    Token {
-        /// The controller's state directory.
-        #[arg(long, value_name = "DIR", default_value = "/var/lib/srwan-controller")]
-        state_dir: PathBuf,
-    },
-    /// List the groups.
-    Group {
-        /// Address of the controller.
-        #[arg(long, env = "SRWAN_CONTROLLER", value_name = "URL", default_value = "http://127.0.0.1:7080")]
-        url: String,
-    },
-}
-
-impl ControllerVerb {
-    /// Does it.
-    pub fn run(self, output: Output) -> anyhow::Result<Exit> {
-        match self {
-            Self::Run { config } => srwan_controller::run(&config)?,
-            Self::Key { state_dir } => println!("{}", srwan_controller::key_show(&state_dir)?),
-            Self::Token { state_dir } => println!("{}", srwan_controller::token_new(&state_dir)?),
-            Self::Group { url } => groups(&url, output)?,
-        }
-        Ok(Exit::Ok)
-    }
-}
-
-fn groups(url: &str, output: Output) -> anyhow::Result<()> {
-    let client = srwan_api::http::BlockingClient::new(srwan_api::http::HttpClient::new(url)?)
-        .context("starting the client")?;
-    let groups: serde_json::Value = client.get("/v1/groups")?;
-    output.answer(&groups, |groups| serde_json::to_string_pretty(groups).unwrap_or_default())
 }

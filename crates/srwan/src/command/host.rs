@@ -1,81 +1,54 @@
-//! `srwan doctor`, `srwan host ...`, `srwan portal ...`
+//! `srwan host ...`
 
 use crate::exit::Exit;
-use crate::output::{Output, table};
-use clap::{Args, Subcommand};
-use srwan_api::router::{HealthItem, Host, Status};
-use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-
-/// Arguments of `doctor`.
-#[derive(Args)]
-pub struct Doctor {
-    /// The router's configuration; without it only the host is checked.
-    #[arg(long, env = "SRWAN_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-impl Doctor {
-    /// Checks and prints; exit code 7 if something was found.
-    pub fn run(self, output: Output) -> anyhow::Result<Exit> {
-        let findings = srwan_router::doctor(self.config.as_deref())?;
-        output.answer(&findings, |found| findings_text(found))?;
-        Ok(if findings.is_empty() { Exit::Ok } else { Exit::Findings })
-    }
-}
-
-fn findings_text(findings: &[HealthItem]) -> String {
-    if findings.is_empty() {
-        return "ok: nothing keeps a router from working on this host".to_owned();
-    }
-    let one = |f: &HealthItem| format!("{}[{}]: {}\n  why: {}\n  fix: {}", f.state, f.code, f.what, f.why, f.fix);
-    findings.iter().map(one).collect::<Vec<_>>().join("\n")
-}
+use crate::output::Output;
+use crate::text::table;
+use clap::Subcommand;
+use srwan_api::router::{Host, HostChange};
+use srwan_router::host;
+use std::path::Path;
 
 /// `srwan host ...`
 #[derive(Subcommand)]
 pub enum HostVerb {
-    /// List what the router changed on this host.
+    /// List what a router changed on this host, also when none runs.
     Show,
-    /// Undo what a router left behind on this host (a killed router leaves rules and tables, never routes).
+    /// Undo what a router left behind (a killed router leaves rules and tables, never routes).
     Cleanup,
 }
 
 impl HostVerb {
     /// Does it.
     pub fn run(self, socket: &Path, output: Output) -> anyhow::Result<Exit> {
-        let host: Host = match self {
-            Self::Show => super::router(socket)?.get("/v1/host")?,
-            Self::Cleanup => srwan_router::host_cleanup()?,
+        let is_cleanup = matches!(self, Self::Cleanup);
+        let host = match (self, super::router(socket)) {
+            (Self::Show, Ok(client)) => client.get("/v1/host")?,
+            (Self::Show | Self::Cleanup, _) => look(socket)?,
         };
-        output.answer(&host, |host| {
-            table(["KIND", "CHANGE"], host.changes.iter().map(|c| [c.kind.clone(), c.what.clone()]))
-        })?;
+        if is_cleanup {
+            host::cleanup(state_dir(socket))?;
+        }
+        output.answer(&host, |host| text(host, is_cleanup))?;
         Ok(Exit::Ok)
     }
 }
 
-/// `srwan portal ...`
-#[derive(Subcommand)]
-pub enum PortalVerb {
-    /// Print the address of the router's web page with its one-time token.
-    Url,
+/// What is there, without a router that could be asked.
+fn look(socket: &Path) -> anyhow::Result<Host> {
+    let changes = host::show(state_dir(socket))?.into_iter();
+    let changes = changes.map(|change| HostChange { kind: change.kind.into(), what: change.what });
+    Ok(Host { schema: "srwan.host/1".into(), changes: changes.collect() })
 }
 
-impl PortalVerb {
-    /// Does it.
-    pub fn run(self, socket: &Path, output: Output) -> anyhow::Result<Exit> {
-        let Self::Url = self;
-        let status: Status = super::router(socket)?.get("/v1/status")?;
-        let listen = status.portal_url.as_deref().and_then(listen_of);
-        let token_file = socket.with_file_name("portal.token");
-        let url = listen.map(|at| srwan_portal::portal_url(at, &token_file)).transpose()?;
-        output.answer(&url, |url| url.clone().unwrap_or_else(|| "the portal is off".to_owned()))?;
-        Ok(Exit::Ok)
+/// The socket stands in the state directory, which holds what the switches were before.
+fn state_dir(socket: &Path) -> &Path {
+    socket.parent().unwrap_or(Path::new("/"))
+}
+
+fn text(host: &Host, is_cleanup: bool) -> String {
+    if host.changes.is_empty() {
+        return "nothing on this host belongs to srwan".to_owned();
     }
-}
-
-/// The address in `http://ADDRESS:PORT`.
-fn listen_of(url: &str) -> Option<SocketAddr> {
-    url.trim_start_matches("http://").trim_end_matches('/').parse().ok()
+    let head = if is_cleanup { "UNDONE" } else { "CHANGE" };
+    table(["KIND", head], host.changes.iter().map(|c| [c.kind.clone(), c.what.clone()]))
 }

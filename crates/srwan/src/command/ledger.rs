@@ -2,8 +2,9 @@
 
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::text::outline;
 use clap::{Args, Subcommand};
-use srwan_api::http::{BlockingClient, HttpClient};
+use srwan_api::ledger::Supply;
 use std::path::{Path, PathBuf};
 
 /// Where a validator answers.
@@ -65,8 +66,12 @@ impl LedgerVerb {
             Self::Run { config } => srwan_validator::run(&config)?,
             Self::Status(at) => return status(&at, output),
             Self::Block { height, at } => show(&at, &format!("/v1/block/{height}"), output)?,
-            Self::Tx { hash, at } => show(&at, &format!("/v1/tx/{hash}"), output)?,
-            Self::Account { key, at } => show(&at, &format!("/v1/account/{key}"), output)?,
+            Self::Tx { hash, at } => {
+                show(&at, &format!("/v1/tx/{}", srwan_api::http::escape(&hash)), output)?;
+            }
+            Self::Account { key, at } => {
+                show(&at, &format!("/v1/account/{}", srwan_api::http::escape(&key)), output)?;
+            }
         }
         Ok(Exit::Ok)
     }
@@ -80,42 +85,30 @@ fn init(genesis: &Path, state_dir: &Path, output: Output) -> anyhow::Result<()> 
         "chain_id": begun.chain_id.to_string(),
         "validator": begun.validator.to_string(),
     });
-    output.answer(&answer, |answer| plain(answer, 0))
-}
-
-fn client(at: &At) -> anyhow::Result<BlockingClient> {
-    Ok(BlockingClient::new(HttpClient::new(&at.url)?)?)
+    output.answer(&answer, outline)
 }
 
 fn show(at: &At, path: &str, output: Output) -> anyhow::Result<()> {
-    let answer: serde_json::Value = client(at)?.get(path)?;
-    output.answer(&answer, |answer| plain(answer, 0))
+    let answer: serde_json::Value = super::daemon_at(&at.url)?.get(path)?;
+    output.answer(&answer, outline)
 }
 
 /// Status and supply in one answer; exit code 7 if the sum of all coins is not the supply.
 fn status(at: &At, output: Output) -> anyhow::Result<Exit> {
-    let client = client(at)?;
+    let client = super::daemon_at(&at.url)?;
     let status: serde_json::Value = client.get("/v1/status")?;
-    let supply: srwan_api::ledger::Supply = client.get("/v1/supply")?;
-    let conserved = supply.conserved;
-    let both = serde_json::json!({ "schema": "srwan.ledger/1", "status": status, "supply": supply });
-    output.answer(&both, |both| plain(both, 0))?;
-    Ok(if conserved { Exit::Ok } else { Exit::Findings })
+    let supply: Supply = client.get("/v1/supply")?;
+    let both = serde_json::json!({
+        "schema": "srwan.ledger/1",
+        "status": status,
+        "supply": supply,
+    });
+    output.answer(&both, |both| format!("{}\n\n{}", sum_text(&supply), outline(both)))?;
+    Ok(if supply.conserved { Exit::Ok } else { Exit::Findings })
 }
 
-/// Nested values as indented `name  value` lines.
-fn plain(value: &serde_json::Value, depth: usize) -> String {
-    let pad = "  ".repeat(depth);
-    match value {
-        serde_json::Value::Object(fields) => {
-            let line = |(name, value): (&String, &serde_json::Value)| match value {
-                serde_json::Value::Object(_) => format!("{pad}{name}\n{}", plain(value, depth + 1)),
-                serde_json::Value::Array(_) | serde_json::Value::Null => format!("{pad}{name:<18}{value}"),
-                other => format!("{pad}{name:<18}{}", plain(other, 0)),
-            };
-            fields.iter().map(line).collect::<Vec<_>>().join("\n")
-        }
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
+fn sum_text(supply: &Supply) -> String {
+    let word = if supply.conserved { "conserved" } else { "NOT CONSERVED" };
+    let (total, made) = (&supply.total_coins, &supply.supply_coins);
+    format!("sum {word}: {total} coins of {made} at height {}", supply.height)
 }

@@ -1,7 +1,8 @@
 //! `srwan matrix`
 
 use crate::exit::Exit;
-use crate::output::{Output, ms, or_dash};
+use crate::output::Output;
+use crate::text::{COLUMNS, ms, noted_table, or_dash, unsigned_ms};
 use clap::{Args, ValueEnum};
 use srwan_api::router::{Matrix as Shape, MatrixCell};
 use std::path::Path;
@@ -39,25 +40,44 @@ impl Matrix {
     }
 }
 
+/// One table, or several below each other with some of the columns each, so that none is too wide.
 fn grid(matrix: &Shape, mode: Mode) -> String {
-    let names: Vec<_> = matrix.members.iter().map(|m| m.name.clone()).collect();
-    let mut table = comfy_table::Table::new();
-    table.load_style(comfy_table::presets::NOTHING);
-    table.set_header([vec!["FROM \\ TO".to_owned()], names.clone()].concat());
-    for (name, row) in names.iter().zip(matrix.cells.chunks(names.len().max(1))) {
-        let cells = row.iter().map(|cell| or_dash(cell.as_ref(), |c| cell_text(c, mode)));
-        table.add_row([vec![name.clone()], cells.collect()].concat());
-    }
-    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    let count = matrix.members.len();
+    let name = |index: usize| matrix.members[index].name.clone();
+    let cell = |row: usize, column: usize| {
+        let cell = matrix.cells.get(row * count + column).and_then(Option::as_ref);
+        or_dash(cell, |cell| cell_text(cell, mode))
+    };
+    let table = |columns: &[usize]| {
+        let head: Vec<String> =
+            std::iter::once(HEAD.to_owned()).chain(columns.iter().map(|c| name(*c))).collect();
+        let head: Vec<&str> = head.iter().map(String::as_str).collect();
+        let row = |row| {
+            let cells = columns.iter().map(|column| cell(row, *column));
+            (std::iter::once(name(row)).chain(cells).collect(), String::new())
+        };
+        noted_table(&head, &(0..count).map(row).collect::<Vec<_>>())
+    };
+    let widest = matrix.members.iter().map(|m| m.name.len()).max().unwrap_or(0).max(HEAD.len());
+    let per_table = COLUMNS.saturating_sub(widest) / (widest.max(CELL_COLUMNS) + 2);
+    let columns: Vec<usize> = (0..count).collect();
+    columns.chunks(per_table.max(1)).map(table).collect::<Vec<_>>().join("\n\n")
 }
+
+/// The corner of the table.
+const HEAD: &str = "FROM / TO";
+
+/// The widest that a cell is: a gain of hours.
+const CELL_COLUMNS: usize = 12;
 
 fn cell_text(cell: &MatrixCell, mode: Mode) -> String {
     match mode {
         Mode::Owd => ms(cell.owd_us),
         Mode::Loss => format!("{:.1}%", cell.loss * 100.0),
-        Mode::Jitter => ms(i64::try_from(cell.jitter_us).unwrap_or(i64::MAX)),
+        Mode::Jitter => unsigned_ms(cell.jitter_us),
         Mode::Gain => {
-            or_dash(cell.gain_us, |us| format!("{}{}", ms(us), if cell.improved { "*" } else { "" }))
+            let mark = if cell.improved { "*" } else { "" };
+            or_dash(cell.gain_us, |us| format!("{}{mark}", ms(us)))
         }
     }
 }
@@ -76,4 +96,3 @@ fn csv(matrix: &Shape) -> String {
     let head = "from,to,owd_us,owd_error_us,jitter_us,loss,age_ms,gain_us".to_owned();
     std::iter::once(head).chain(pairs).collect::<Vec<_>>().join("\n")
 }
-

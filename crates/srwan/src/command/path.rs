@@ -1,9 +1,11 @@
 //! `srwan path ...`
 
 use crate::exit::Exit;
-use crate::output::{Output, ms, ms_with_error, or_dash, table, via};
+use crate::output::Output;
+use crate::text::{Noted, indented, ms, ms_with_error, noted_table, or_dash, via};
 use clap::Subcommand;
-use srwan_api::http::{ApiError, escape};
+use serde::Serialize;
+use srwan_api::http::{ApiError, BlockingClient, escape};
 use srwan_api::router::{Candidate, Decision, EndpointPaths, Paths, Pin, Unpin, Why};
 use std::path::Path;
 
@@ -17,7 +19,7 @@ pub enum PathVerb {
         /// Router name, router number or an address.
         dest: String,
     },
-    /// Show each candidate with its figures and the rule that chose or excluded it, and the last decisions.
+    /// Show each candidate with the rule that chose or excluded it, and the last decisions.
     Why {
         /// Router name, router number or an address.
         dest: String,
@@ -53,7 +55,7 @@ impl PathVerb {
                 output.answer(&paths, paths_text)?;
             }
             Self::Why { dest } => output.answer(&why(&client, &dest)?, why_text)?,
-            Self::History { dest } => output.answer(&why(&client, &dest)?.decisions, |all| decisions_text(all))?,
+            Self::History { dest } => output.answer(&history(&client, &dest)?, history_text)?,
             Self::Pin { dest, via } => {
                 let paths: Paths = client.post("/v1/pin", &Pin { dest, via })?;
                 output.answer(&paths, paths_text)?;
@@ -67,14 +69,21 @@ impl PathVerb {
     }
 }
 
-/// No router has this name or number.
-pub fn unknown_node(name: &str) -> ApiError {
-    ApiError::new(404, "SRW-R404", format!("no router of the group is called {name}"))
-        .why("the signed roster does not list it")
-        .fix("srwan router list")
+/// The decisions about one destination.
+#[derive(Serialize)]
+struct History {
+    schema: &'static str,
+    time: String,
+    dest: String,
+    decisions: Vec<Decision>,
 }
 
-fn why(client: &srwan_api::http::BlockingClient, dest: &str) -> Result<Why, ApiError> {
+fn history(client: &BlockingClient, dest: &str) -> Result<History, ApiError> {
+    let Why { time, dest, decisions, .. } = why(client, dest)?;
+    Ok(History { schema: "srwan.path-history/1", time, dest, decisions })
+}
+
+fn why(client: &BlockingClient, dest: &str) -> Result<Why, ApiError> {
     client.get(&format!("/v1/why?dest={}", escape(dest)))
 }
 
@@ -86,47 +95,59 @@ fn paths_text(paths: &Paths) -> String {
 }
 
 fn endpoint_text(paths: &EndpointPaths) -> String {
-    let pin = or_dash(paths.pinned.as_ref(), |relays| format!("pinned {}", via(relays)));
-    let head = format!(
-        "{} (node {}): {}; {}; {pin}",
-        paths.endpoint,
-        paths.node,
-        paths.mode,
-        paths.prefixes.join(", ")
-    );
-    format!("{head}\n{}", candidates_text(&paths.candidates))
+    let prefixes = paths.prefixes.join(", ");
+    let mut head = format!("{} (node {}): {}; {prefixes}", paths.endpoint, paths.node, paths.mode);
+    if let Some(relays) = &paths.pinned {
+        head.push_str(&format!("; pinned {}", via(relays)));
+    }
+    let mut lines = indented(&head, 0);
+    lines.push(candidates_text(&paths.candidates));
+    lines.join("\n")
 }
 
+/// Each candidate on a line, the rule that chose or excluded it below.
 fn candidates_text(candidates: &[Candidate]) -> String {
-    let rows = candidates.iter().map(|c| {
-        let error = c.owd_error_us.unwrap_or(0);
-        [
-            via(&c.relays),
-            c.state.clone(),
-            or_dash(c.expected_us, |us| ms_with_error(us, error)),
-            or_dash(c.measured_us, ms),
-            or_dash(c.loss, |loss| format!("{:.1}%", loss * 100.0)),
-            c.lane.clone(),
-            c.rule.clone(),
-        ]
-    });
-    table(["PATH", "STATE", "EXPECTED", "MEASURED", "LOSS", "LANE", "RULE"], rows)
+    let rows: Vec<Noted> = candidates.iter().map(candidate_row).collect();
+    noted_table(&["PATH", "STATE", "EXPECTED", "MEASURED", "LOSS", "LANE"], &rows)
+}
+
+fn candidate_row(candidate: &Candidate) -> Noted {
+    let error_us = candidate.owd_error_us.unwrap_or(0);
+    let cells = vec![
+        via(&candidate.relays),
+        candidate.state.clone(),
+        or_dash(candidate.expected_us, |us| ms_with_error(us, error_us)),
+        or_dash(candidate.measured_us, ms),
+        or_dash(candidate.loss, |loss| format!("{:.1}%", loss * 100.0)),
+        candidate.lane.clone(),
+    ];
+    (cells, candidate.rule.clone())
 }
 
 fn why_text(why: &Why) -> String {
-    let now = endpoint_text(&why.paths);
-    format!("{}: {}\n{now}\n\nlast decisions:\n{}", why.dest, why.resolution, decisions_text(&why.decisions))
+    let head = indented(&format!("{}: {}", why.dest, why.resolution), 0).join("\n");
+    let (now, past) = (endpoint_text(&why.paths), decisions_text(&why.decisions));
+    format!("{head}\n{now}\n\nlast decisions:\n{past}")
+}
+
+fn history_text(history: &History) -> String {
+    decisions_text(&history.decisions)
 }
 
 fn decisions_text(decisions: &[Decision]) -> String {
-    let named = |relays: &Option<Vec<String>>| relays.as_ref().map_or_else(|| "default".to_owned(), |r| via(r));
-    let one = |d: &Decision| {
-        let head = format!("{} {}: {} -> {}: {}", d.time, d.trigger, named(&d.from), named(&d.to), d.reason);
-        let indented = candidates_text(&d.candidates).replace('\n', "\n    ");
-        format!("{head}\n    {indented}")
-    };
     if decisions.is_empty() {
         return "none: the default path was never left".to_owned();
     }
-    decisions.iter().map(one).collect::<Vec<_>>().join("\n")
+    decisions.iter().map(decision_text).collect::<Vec<_>>().join("\n\n")
+}
+
+fn decision_text(decision: &Decision) -> String {
+    let named = |relays: Option<&Vec<String>>| {
+        relays.map_or_else(|| "the default path".to_owned(), |relays| via(relays))
+    };
+    let (from, to) = (named(decision.from.as_ref()), named(decision.to.as_ref()));
+    let mut lines = indented(&format!("{} {}: {from} -> {to}", decision.time, decision.trigger), 0);
+    lines.extend(indented(&decision.reason, 2));
+    lines.push(candidates_text(&decision.candidates));
+    lines.join("\n")
 }

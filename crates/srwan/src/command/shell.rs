@@ -1,7 +1,10 @@
-//! `srwan completion` and `srwan man`
+//! `srwan completion`, `srwan man`, `srwan version`
 
 use crate::exit::Exit;
+use crate::output::Output;
+use anyhow::Context;
 use clap::{Args, CommandFactory};
+use std::io::Write;
 use std::path::PathBuf;
 
 /// Arguments of `completion`.
@@ -14,7 +17,9 @@ pub struct Completion {
 impl Completion {
     /// Prints the script.
     pub fn run(self) -> anyhow::Result<Exit> {
-        clap_complete::generate(self.shell, &mut crate::Cli::command(), "srwan", &mut std::io::stdout());
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut crate::Cli::command(), "srwan", &mut script);
+        std::io::stdout().write_all(&script)?;
         Ok(Exit::Ok)
     }
 }
@@ -30,8 +35,20 @@ pub struct Man {
 impl Man {
     /// Writes one page per command.
     pub fn run(self) -> anyhow::Result<Exit> {
-        std::fs::create_dir_all(&self.dir)?;
-        clap_mangen::generate_to(crate::Cli::command(), &self.dir)?;
+        let shown = self.dir.display();
+        std::fs::create_dir_all(&self.dir).with_context(|| format!("cannot make {shown}"))?;
+        clap_mangen::generate_to(crate::Cli::command(), &self.dir)
+            .with_context(|| format!("cannot write the pages to {shown}"))?;
         Ok(Exit::Ok)
     }
+}
+
+/// Prints the version.
+pub fn version(output: Output) -> anyhow::Result<Exit> {
+    let answer = serde_json::json!({
+        "schema": "srwan.version/1",
+        "version": env!("CARGO_PKG_VERSION"),
+    });
+    output.answer(&answer, |_| format!("srwan {}", env!("CARGO_PKG_VERSION")))?;
+    Ok(Exit::Ok)
 }

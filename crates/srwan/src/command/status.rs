@@ -1,12 +1,15 @@
 //! `srwan status`
 
 use crate::exit::Exit;
-use crate::output::{Output, octets, via};
+use crate::output::Output;
+use crate::text::{labelled, octets, via};
 use clap::Args;
 use srwan_api::router;
-use std::fmt::Write;
 use std::path::Path;
 use std::time::Duration;
+
+/// Columns that a name and the spaces after it take.
+const NAME_COLUMNS: usize = 11;
 
 /// Arguments of `status`.
 #[derive(Args)]
@@ -38,24 +41,30 @@ fn exit_of(status: &router::Status) -> Exit {
 fn text(status: &router::Status) -> String {
     let mut out = String::new();
     let node = status.node.map_or_else(|| "not joined".to_owned(), |n| format!("node {n}"));
-    line(&mut out, "router", &format!("{} ({node}), up {} s, {}", status.name, status.uptime_s, status.version));
+    let (uptime_s, version) = (status.uptime_s, &status.version);
+    line(&mut out, "router", &format!("{} ({node}), up {uptime_s} s, {version}", status.name));
     line(&mut out, "state", &format!("{}: {}", status.state, status.sentence));
     let cells = format!("{} of {} cells known", status.matrix_known, status.matrix_cells);
-    line(&mut out, "group", &format!("{} of {} peers up, {cells}", status.peers_up, status.members.saturating_sub(1)));
+    let others = status.members.saturating_sub(1);
+    line(&mut out, "group", &format!("{} of {others} peers up, {cells}", status.peers_up));
     for engaged in &status.engaged {
-        let text = format!("{} {} since {}: {}", engaged.endpoint, via(&engaged.relays), engaged.since, engaged.reason);
-        line(&mut out, "path", &text);
+        let way = format!("{} {}", engaged.endpoint, via(&engaged.relays));
+        line(&mut out, "path", &format!("{way} since {}: {}", engaged.since, engaged.reason));
     }
-    let traffic = (octets(status.relayed_bytes), octets(status.sent_bytes), octets(status.delivered_bytes));
-    line(&mut out, "traffic", &format!("relayed {}, sent {}, delivered {}", traffic.0, traffic.1, traffic.2));
-    line(&mut out, "coins", &format!("earned {}, applied {}", status.earned_coins, status.applied_coins));
+    let traffic = [status.relayed_bytes, status.sent_bytes, status.delivered_bytes];
+    let [relayed, sent, delivered] = traffic.map(octets);
+    line(&mut out, "traffic", &format!("relayed {relayed}, sent {sent}, delivered {delivered}"));
+    let (earned, applied) = (&status.earned_coins, &status.applied_coins);
+    line(&mut out, "coins", &format!("earned {earned}, applied {applied}"));
     line(&mut out, "controller", &reach(&status.controller));
     line(&mut out, "ledger", &reach(&status.ledger));
     for drop in &status.drops {
         line(&mut out, "dropped", &format!("{} packets: {}", drop.packets, drop.reason));
     }
     for item in &status.health {
-        line(&mut out, &item.state, &format!("{}: {}. {} Fix: {}", item.code, item.what, item.why, item.fix));
+        line(&mut out, &item.state, &format!("[{}] {}", item.code, item.what));
+        line(&mut out, "      why:", &item.why);
+        line(&mut out, "      fix:", &item.fix);
     }
     if let Some(url) = &status.portal_url {
         line(&mut out, "portal", url);
@@ -71,5 +80,6 @@ fn reach(reachability: &router::Reachability) -> String {
 }
 
 fn line(out: &mut String, name: &str, value: &str) {
-    writeln!(out, "{name:<11}{value}").expect("writing to memory cannot fail");
+    out.push_str(&labelled(name, value, NAME_COLUMNS));
+    out.push('\n');
 }

@@ -1,9 +1,12 @@
 //! `srwan wallet ...` and `srwan ticket ...`
 
 use crate::exit::Exit;
-use crate::output::{Output, octets, or_dash, table};
+use crate::output::Output;
+use crate::problem::code;
+use crate::text::{octets, or_dash, table};
 use anyhow::Context;
 use clap::Subcommand;
+use serde::Serialize;
 use srwan_api::http::ApiError;
 use srwan_api::router::{Ticket, Tickets, Wallet};
 use srwan_wire::sign::AccountSecret;
@@ -30,11 +33,17 @@ impl WalletVerb {
     /// Does it.
     pub fn run(self, socket: &Path, output: Output) -> anyhow::Result<Exit> {
         match self {
-            Self::New { key_file } => println!("{}", new_key(&key_file)?),
+            Self::New { key_file } => {
+                output.value("srwan.wallet-new/1", "account", &new_key(&key_file)?)?;
+            }
             Self::Show => output.answer(&wallet(socket)?, wallet_text)?,
             Self::Balance => {
-                let balance = |w: &Wallet| or_dash(w.balance_coins.clone(), |coins| coins);
-                output.answer(&wallet(socket)?, balance)?;
+                let balance = wallet(socket)?.balance_coins;
+                let answer = serde_json::json!({
+                    "schema": "srwan.wallet-balance/1",
+                    "balance_coins": balance,
+                });
+                output.answer(&answer, |_| or_dash(balance, |coins| coins))?;
             }
         }
         Ok(Exit::Ok)
@@ -99,15 +108,25 @@ impl TicketVerb {
             Self::List => output.answer(&tickets, tickets_text)?,
             Self::Show { id } => {
                 let found = tickets.tickets.iter().find(|t| t.id.starts_with(&id));
-                output.answer(found.ok_or_else(|| unknown_ticket(&id))?, ticket_text)?;
+                let ticket = found.ok_or_else(|| unknown_ticket(&id))?.clone();
+                let answer = OneTicket { schema: "srwan.ticket/1", ticket };
+                output.answer(&answer, |answer| ticket_text(&answer.ticket))?;
             }
         }
         Ok(Exit::Ok)
     }
 }
 
+/// One ticket as an answer of its own.
+#[derive(Serialize)]
+struct OneTicket {
+    schema: &'static str,
+    #[serde(flatten)]
+    ticket: Ticket,
+}
+
 fn unknown_ticket(id: &str) -> ApiError {
-    ApiError::new(404, "SRW-R405", format!("no ticket starts with {id}"))
+    ApiError::new(404, code::NO_SUCH_TICKET, format!("no ticket starts with {id}"))
         .why("this router did not submit it, or it is older than what is kept")
         .fix("srwan ticket list")
 }
@@ -123,7 +142,8 @@ fn tickets_text(tickets: &Tickets) -> String {
 
 fn ticket_text(ticket: &Ticket) -> String {
     format!(
-        "ticket   {}\nlane     {}\npath     {}\noctets   {}\nstate    {}\nreason   {}\nearned   {}\ntime     {}\nheight   {}",
+        "ticket   {}\nlane     {}\npath     {}\noctets   {}\nstate    {}\nreason   {}\nearned   {}\n\
+         time     {}\nheight   {}",
         ticket.id,
         ticket.lane,
         ticket.path.join(" > "),

@@ -1,0 +1,12 @@
+//! The real binary: grammar, exit codes, streams, JSON, and what the pages about it say.
+
+mod config;
+mod controller;
+mod errors;
+mod help;
+mod ledger;
+mod operations;
+mod readme;
+mod recorded;
+mod router;
+mod run;
