@@ -88,6 +88,7 @@ fn a_key_is_made_for_its_owner_alone_and_never_overwritten() {
     assert_eq!(made["account"].as_str().unwrap().len(), 64);
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     srwan(&["wallet", "new", "--key-file", path]).fails(1, "SRW-D203");
+    assert!(srwan_router::keys::load_or_create(&file).is_ok(), "a router takes the same file");
 }
 
 #[test]
@@ -104,7 +105,10 @@ fn doctor_says_what_it_looked_at() {
 #[test]
 fn the_exit_codes_of_the_manual_are_those_of_the_help() {
     let help = srwan(&["--help"]).answers().to_owned();
-    for row in page("docs/operations.md").lines().filter(|line| line.starts_with("| `exit ")) {
+    let page = page("docs/operations.md");
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| `exit ")).collect();
+    assert_eq!(rows.len(), 10);
+    for row in rows {
         let mut cells = row.split('|').map(str::trim).skip(1);
         let code = cells.next().unwrap().trim_matches('`').trim_start_matches("exit ").to_owned();
         assert!(help.replace('\n', " ").contains(&format!("{code} {}", cells.next().unwrap())));

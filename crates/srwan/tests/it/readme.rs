@@ -1,4 +1,4 @@
-//! Each command that README.md and docs/testing.md show exists, with the flags that are shown.
+//! Each command that README.md and docs/operations.md show exists, with the flags that are shown.
 
 use crate::help::subcommands;
 use crate::run::{fences, page, srwan};
@@ -46,7 +46,7 @@ fn check(words: &[String]) {
 #[test]
 fn every_command_that_the_pages_show_exists() {
     let mut checked = 0;
-    for name in ["README.md", "docs/testing.md", "docs/operations.md"] {
+    for name in ["README.md", "docs/operations.md"] {
         for block in fences(&page(name), "sh") {
             for command in block.lines().flat_map(commands) {
                 check(&command);
