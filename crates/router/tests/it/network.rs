@@ -64,7 +64,7 @@ impl Netns {
         match made.join().unwrap() {
             Ok(file) => Some(Self(file.into())),
             Err(error) => {
-                eprintln!("SKIPPED: needs root to make a network namespace ({error})");
+                super::namespace::needs_root(&error);
                 None
             }
         }
