@@ -45,7 +45,7 @@ pub enum NodeEvent {
     Store(Evidence),
     /// Submit this evidence; answer with [`LedgerFact::Settled`] once it is final.
     Settle(Evidence),
-    /// A lane that this router pays for changed.
+    /// The lane of a path that this router pays for changed; told once per path and phase.
     LaneChanged {
         /// The path it pays for.
         path: PathKey,

@@ -39,6 +39,9 @@ const EVENTS_MAX: usize = 65_536;
 /// Messages that wait to be sealed; beyond it the oldest is lost like any datagram, and its timer sends it again.
 const MESSAGES_MAX: usize = 4_096;
 
+/// Paths whose lanes' last phase is remembered; beyond it something may be told twice.
+const PATHS_TOLD_MAX: usize = 1_024;
+
 /// A message that waits to be sealed.
 struct Message {
     to: NodeId,
@@ -61,6 +64,7 @@ pub(crate) struct Settling {
     rated_at: Instant,
     rated: BTreeMap<LaneLabel, Octets>,
     was_complete: bool,
+    told: BTreeMap<PathKey, LanePhase>,
 }
 
 impl Settling {
@@ -78,6 +82,7 @@ impl Settling {
             rated_at: now,
             rated: BTreeMap::new(),
             was_complete: false,
+            told: BTreeMap::new(),
         }
     }
 
@@ -85,6 +90,21 @@ impl Settling {
         if self.events.len() < EVENTS_MAX {
             self.events.push_back(event);
         }
+    }
+
+    /// Tells of a lane's phase if it is another than people know. A refused lane that is asked for again stays refused
+    /// for them until it becomes ready: while coins are short it would be opened and refused without end.
+    fn tell_phase(&mut self, path: PathKey, phase: LanePhase) {
+        let known = self.told.get(&path).copied();
+        let is_retry = known == Some(LanePhase::Refused) && phase == LanePhase::Opening;
+        if known == Some(phase) || is_retry {
+            return;
+        }
+        if self.told.len() >= PATHS_TOLD_MAX {
+            self.told.clear();
+        }
+        self.told.insert(path.clone(), phase);
+        self.event(NodeEvent::LaneChanged { path, phase });
     }
 
     pub(crate) fn poll_event(&mut self) -> Option<NodeEvent> {
@@ -327,7 +347,7 @@ impl Node {
         if phase != LanePhase::Ending {
             self.tell_lane(&path, state, now);
         }
-        self.settling.event(NodeEvent::LaneChanged { path, phase });
+        self.settling.tell_phase(path, phase);
     }
 
     fn tell_lane(&mut self, path: &PathKey, state: LaneState, now: Instant) {

@@ -3,7 +3,6 @@
 //! Order of the start: what can be refused without touching the host comes first. Order of the end: routes go first, so
 //! that traffic takes the default path while lanes are still being settled.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -245,7 +244,6 @@ fn start(
         jobs: jobs.clone(),
         node: handle.clone(),
         shared: Arc::clone(shared),
-        lanes: BTreeMap::new(),
     };
     tasks.spawn(dispatch.run(received));
     shared.set_group(membership.group);

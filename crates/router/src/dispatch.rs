@@ -1,6 +1,5 @@
 //! What the node wants done, handed to the room that does it. No decisions: one arm per event.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -30,22 +29,17 @@ pub struct Dispatch {
     pub node: Handle,
     /// For people.
     pub shared: Arc<Shared>,
-    /// The last phase of each path's lane.
-    pub lanes: BTreeMap<PathKey, LanePhase>,
 }
-
-/// Paths whose lanes' phases are remembered; beyond, something may be told twice.
-const LANES_MAX: usize = 1_024;
 
 impl Dispatch {
     /// Hands on events until the node ends.
-    pub async fn run(mut self, mut events: mpsc::Receiver<NodeEvent>) {
+    pub async fn run(self, mut events: mpsc::Receiver<NodeEvent>) {
         while let Some(event) = events.recv().await {
             self.hand_on(event).await;
         }
     }
 
-    async fn hand_on(&mut self, event: NodeEvent) {
+    async fn hand_on(&self, event: NodeEvent) {
         match event {
             NodeEvent::Engage { prefixes, .. } => self.host.engage(prefixes),
             NodeEvent::Release { prefixes, .. } => self.host.release(prefixes),
@@ -94,14 +88,7 @@ impl Dispatch {
         }
     }
 
-    /// People hear of a lane when its phase is another than before; a lane that keeps being refused is said once.
-    async fn lane_changed(&mut self, path: PathKey, phase: LanePhase) {
-        if self.lanes.len() > LANES_MAX {
-            self.lanes.clear();
-        }
-        if self.lanes.insert(path.clone(), phase) == Some(phase) {
-            return;
-        }
+    async fn lane_changed(&self, path: PathKey, phase: LanePhase) {
         let names = self.names().await;
         let (endpoint, relays) = (names.of(path.endpoint), names.list(&path.relays));
         let text = format!("lane to {endpoint} via {relays} is {}", crate::names::phase(phase));

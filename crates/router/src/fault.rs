@@ -99,6 +99,8 @@ pub const ROSTER_INVALID: &str = "SRW-R016";
 pub const SOCKET: &str = "SRW-R017";
 /// The file that keeps handshake timestamps from going back cannot be written.
 pub const HANDSHAKE_STAMP: &str = "SRW-R018";
+/// Lanes are refused because the escrow has too few coins.
+pub const ESCROW_USED_UP: &str = "SRW-R019";
 
 #[cfg(test)]
 mod tests {

@@ -3,6 +3,7 @@
 use srwan_ledger::amount::Amount;
 use srwan_ledger::block::Block;
 use srwan_ledger::genesis::{Genesis, Params};
+use srwan_ledger::hash::TxHash;
 use srwan_ledger::lane::{LaneOpen, LanePhase, Payee};
 use srwan_ledger::outcome::{Effect, Outcome};
 use srwan_ledger::state::State;
@@ -35,7 +36,7 @@ pub struct Bank {
     clients: Vec<Client>,
     pool: Vec<SignedTx>,
     facts: Vec<(usize, LedgerFact)>,
-    opening: BTreeMap<LaneId, (usize, LaneLabel)>,
+    opening: BTreeMap<TxHash, (usize, LaneLabel)>,
     next_block: Instant,
     /// What tickets paid to each account. **Units:** base.
     pub earned: BTreeMap<AccountKey, u64>,
@@ -151,15 +152,16 @@ impl Bank {
         let header = self.state.next_header(AccountKey([0; 32]), Vec::new(), time, &txs);
         let outcome = self.state.execute(&Block { header, txs }).expect("the block follows");
         for receipt in outcome.receipts {
-            self.publish(receipt.outcome);
+            let request = self.opening.remove(&receipt.hash);
+            self.publish(receipt.outcome, request);
         }
     }
 
-    fn publish(&mut self, outcome: Outcome) {
+    /// Tells whom it concerns what became of a transaction, and of the request for a lane if it was one.
+    fn publish(&mut self, outcome: Outcome, request: Option<(usize, LaneLabel)>) {
         match outcome {
             Outcome::Applied(Effect::LaneOpened { lane, .. }) => {
-                let opened = self.opening.remove(&lane).zip(self.fact(lane));
-                if let Some(((client, label), fact)) = opened {
+                if let Some(((client, label), fact)) = request.zip(self.fact(lane)) {
                     self.facts.push((client, LedgerFact::Opened { label, lane, fact }));
                 }
             }
@@ -175,7 +177,11 @@ impl Bank {
                 self.facts.extend((0..self.clients.len()).map(tell));
             }
             Outcome::Applied(_) => {}
-            Outcome::Rejected(_) | Outcome::Refused(_) => self.refused += 1,
+            Outcome::Rejected(_) | Outcome::Refused(_) => {
+                self.refused += 1;
+                let failed = request.map(|(to, label)| (to, LedgerFact::OpenFailed { label }));
+                self.facts.extend(failed);
+            }
         }
     }
 
@@ -190,10 +196,10 @@ impl Bank {
             expiry: Height(self.state.height().0 + LANE_BLOCKS),
         };
         let who = &mut self.clients[client];
-        let (lane, tx) = who.author.lane_open(who.nonce, open);
+        let (_, tx) = who.author.lane_open(who.nonce, open);
         who.nonce += 1;
+        self.opening.insert(tx.body.hash(), (client, request.label));
         self.pool.push(tx);
-        self.opening.insert(lane, (client, request.label));
     }
 
     fn ticket(&mut self, client: usize, evidence: &Evidence) {

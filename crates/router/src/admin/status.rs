@@ -37,7 +37,7 @@ fn make(shared: &Shared, seen: Option<&NodeView>) -> shape::Status {
         account.map_or_else(|| "0".to_owned(), |account| pick(account).clone())
     };
     let health: Vec<shape::HealthItem> =
-        shared.faults().into_iter().map(shape::HealthItem::from).collect();
+        shared.faults().into_iter().chain(wallet.fault()).map(shape::HealthItem::from).collect();
     let (state, sentence) = describe(seen, &health);
     let members = seen.map_or(0, |view| count(view.members.len()));
     let last_ok = wallet.last_ok_ns.map(srwan_wire::time::Timestamp::from_nanos);

@@ -114,6 +114,7 @@ enum Due {
 enum Done {
     Ticket { lane: LaneId, hash: TxHash, tx: Option<Box<Tx>> },
     Closed { lane: LaneId, is_final: bool },
+    Opened { label: LaneLabel, result: Result<LedgerFact, Option<ApiError>> },
 }
 
 /// What is needed to sign: who, for which chain, at which prices.
@@ -247,22 +248,35 @@ impl Ledger {
         }
     }
 
-    async fn open_failed(&self, label: LaneLabel, error: &ApiError) {
+    async fn open_failed(&mut self, label: LaneLabel, error: &ApiError) {
         tracing::warn!(code = crate::fault::LEDGER_REFUSED, label = label.0, %error, "no lane");
+        self.view.send_modify(|view| view.lane_refused(error));
         self.tell(LedgerFact::OpenFailed { label }).await;
     }
 
-    /// Waits beside the task until the lane is final, then tells the node.
+    /// Waits beside the task until the lane is final.
     fn await_open(&self, label: LaneLabel, hash: TxHash) {
-        let (client, facts) = (self.client.clone(), self.facts.clone());
+        let (client, done) = (self.client.clone(), self.done.0.clone());
         tokio::spawn(async move {
-            let fact = match opened(&client, hash, label).await {
-                Some(fact) => fact,
-                None => LedgerFact::OpenFailed { label },
-            };
+            let result = opened(&client, hash, label).await;
             // The receiver is gone only when the router ends.
-            let _ended = facts.send(fact).await;
+            let _ended = done.send(Done::Opened { label, result }).await;
         });
+    }
+
+    async fn finish_open(
+        &mut self,
+        label: LaneLabel,
+        result: Result<LedgerFact, Option<ApiError>>,
+    ) {
+        match result {
+            Ok(fact) => {
+                self.view.send_modify(WalletView::lane_opened);
+                self.tell(fact).await;
+            }
+            Err(Some(problem)) => self.open_failed(label, &problem).await,
+            Err(None) => self.tell(LedgerFact::OpenFailed { label }).await,
+        }
     }
 
     fn look_up(&self, lane: LaneId) {
@@ -377,6 +391,7 @@ impl Ledger {
     async fn finish(&mut self, done: Done) {
         match done {
             Done::Ticket { lane, hash, tx } => self.finish_ticket(lane, hash, tx).await,
+            Done::Opened { label, result } => self.finish_open(label, result).await,
             Done::Closed { lane, is_final } => {
                 let waiting = self.waiting.entry(lane).or_default();
                 waiting.in_flight = false;
@@ -454,15 +469,17 @@ async fn wait_final(client: &LedgerClient, hash: TxHash) -> Option<Tx> {
     None
 }
 
-async fn opened(client: &LedgerClient, hash: TxHash, label: LaneLabel) -> Option<LedgerFact> {
-    let tx = wait_final(client, hash).await?;
-    if let Some(problem) = &tx.problem {
-        tracing::warn!(code = crate::fault::LEDGER_REFUSED, label = label.0, %problem, "no lane");
-    }
-    let Some(Effect::LaneOpened { lane, .. }) = tx.effect else { return None };
-    let lane = LaneId::from_hex(&lane)?;
-    let fact = convert::lane_fact(&client.lane(&lane).await.ok()?)?;
-    Some(LedgerFact::Opened { label, lane, fact })
+/// The lane once it is final; an error is what the ledger has against it, as far as it says so.
+async fn opened(
+    client: &LedgerClient,
+    hash: TxHash,
+    label: LaneLabel,
+) -> Result<LedgerFact, Option<ApiError>> {
+    let tx = wait_final(client, hash).await.ok_or(None)?;
+    let Some(Effect::LaneOpened { lane, .. }) = tx.effect else { return Err(tx.problem) };
+    let lane = LaneId::from_hex(&lane).ok_or(None)?;
+    let fact = convert::lane_fact(&client.lane(&lane).await?).ok_or(None)?;
+    Ok(LedgerFact::Opened { label, lane, fact })
 }
 
 fn settled_octets(tx: &Tx) -> Option<Octets> {

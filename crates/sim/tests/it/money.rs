@@ -1,7 +1,9 @@
 //! Money: who earned what, and that nothing was made or lost.
 
+use srwan_node::NodeEvent;
+use srwan_node::pay::LanePhase;
 use srwan_sim::net::Link;
-use srwan_sim::world::{World, WorldConfig};
+use srwan_sim::world::{Logged, World, WorldConfig};
 use std::time::Duration;
 
 /// Two sites 200 ms apart with a relay half-way that makes it 60 ms, after the path over it was engaged.
@@ -67,6 +69,23 @@ fn a_router_with_price_infinity_measures_and_never_carries() {
     world.run(Duration::from_secs(25));
     assert!(world.view(0).matrix.is_full());
     assert!(!world.host_sends(0, 2, b"direct"));
+}
+
+#[test]
+fn a_short_escrow_is_told_once_and_traffic_keeps_the_default_path() {
+    let mut world = World::new(&WorldConfig { lane_cap: u64::MAX / 2, ..WorldConfig::new(3) }, 4);
+    world.link(0, 1, Link::with_owd_ms(30));
+    world.link(1, 2, Link::with_owd_ms(30));
+    world.link(0, 2, Link::with_owd_ms(200));
+    world.run(Duration::from_secs(120));
+    let phase = |logged: &Logged| match &logged.event {
+        NodeEvent::LaneChanged { phase, .. } if logged.router == 0 => Some(*phase),
+        _ => None,
+    };
+    let told: Vec<_> = world.log.iter().filter_map(phase).collect();
+    assert_eq!(told, [LanePhase::Opening, LanePhase::Refused]);
+    assert!(world.bank.refused > 2, "it is tried again and again");
+    assert!(!world.host_sends(0, 2, b"over the default path"));
 }
 
 fn wide(len: usize) -> u64 {
