@@ -1,5 +1,6 @@
 //! What the shell is asked to do, what it tells the node, and what people get to see.
 
+use crate::destination::Measurement;
 use crate::pay::{Evidence, LaneFact, LanePhase, LaneRequest, PathKey};
 use ipnet::IpNet;
 use srwan_wire::id::{ChainId, LaneId, LaneLabel, NodeId, Octets};
@@ -32,6 +33,29 @@ pub enum NodeEvent {
         endpoint: NodeId,
         /// What went there.
         prefixes: Vec<IpNet>,
+    },
+    /// Send this echo request over the default path; answer with [`crate::Node::handle_measured`].
+    Measure(Measurement),
+    /// Route flows to this destination that begin from now on into the TUN device.
+    EngageFlows {
+        /// A destination without a router.
+        destination: IpNet,
+        /// Where they leave, with that router's source address.
+        egress: NodeId,
+    },
+    /// Flows to this destination that begin from now on take the host's own default route; those that have begun stay.
+    ReleaseFlows {
+        /// A destination without a router.
+        destination: IpNet,
+        /// Where flows left.
+        egress: NodeId,
+    },
+    /// Take the route of what is left of these flows back.
+    EndFlows {
+        /// A destination without a router.
+        destination: IpNet,
+        /// Where flows left.
+        egress: NodeId,
     },
     /// The path of an endpoint changed.
     PathChanged(PathChange),

@@ -7,6 +7,7 @@
 //! - `dispatch`: control messages to whom they concern
 //! - `settle`: what the parts say to one another, and what goes out
 //! - `steering`: decisions of control as policies of the data plane
+//! - `destination`: flows to where no router is, over an egress
 //! - `pay`: paying and being paid
 //! - `statement`: signed counters of links
 //! - `ping`: probes that a person asked for
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+pub mod destination;
 mod dispatch;
 pub mod event;
 mod node;

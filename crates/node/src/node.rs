@@ -1,6 +1,7 @@
 //! The machine's parts, and what comes in.
 
 use crate::config::NodeConfig;
+use crate::destination::OutsideFlows;
 use crate::event::{LedgerFact, NodeEvent, Transmit};
 use crate::pay::payee::Payee;
 use crate::pay::payer::Payer;
@@ -27,6 +28,7 @@ pub struct Node {
     pub(crate) payee: Payee,
     pub(crate) statements: StatementBook,
     pub(crate) steering: Steering,
+    pub(crate) outside: OutsideFlows,
     pub(crate) pings: Pings,
     pub(crate) settling: Settling,
     pub(crate) members: BTreeMap<NodeId, Member>,
@@ -63,6 +65,7 @@ impl Node {
             payee: Payee::new(me, config.account.clone(), chain, config.price),
             statements: StatementBook::new(config.account.clone(), config.boot, chain),
             steering: Steering::new(config.inner_mtu),
+            outside: OutsideFlows::default(),
             pings: Pings::default(),
             settling: Settling::new(now),
             members: BTreeMap::new(),

@@ -149,6 +149,7 @@ impl Node {
             return;
         }
         self.tick_pings(now);
+        self.end_flows(now);
         self.tick_lanes(now);
         self.state_links(now);
         self.note_matrix(now);
@@ -187,6 +188,10 @@ impl Node {
         while let Some(event) = self.control.poll_event() {
             did = true;
             self.on_control(event, now);
+        }
+        while let Some(event) = self.control.poll_destination_event() {
+            did = true;
+            self.on_destination(event, now);
         }
         while let Some(action) = self.payer.poll_action().or_else(|| self.payee.poll_action()) {
             did = true;

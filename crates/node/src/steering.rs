@@ -2,13 +2,14 @@
 //!
 //! Each prefix behind a member always has a policy. While its path is the default one the policy is the direct session,
 //! unbilled, and the host has no route to it: nothing gets here but answers of one-ended flows. While a path is engaged
-//! the policy is that path and its lane, and the host routes the prefix into the TUN device.
+//! the policy is that path and its lane, and the host routes the prefix into the TUN device. A destination without a router
+//! follows the path of the egress that was chosen for it.
 
 use ipnet::IpNet;
 use srwan_dataplane::{Dataplane, PolicyEntry};
 use srwan_wire::id::{LaneLabel, NodeId, PathId};
 use srwan_wire::roster::Roster;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Path id of the direct session's unbilled data. Control numbers its paths from zero up and wraps long before.
 const DIRECT_PATH: PathId = PathId(0xfe);
@@ -29,6 +30,8 @@ pub struct EngagedPath {
 pub struct Steering {
     prefixes: BTreeMap<NodeId, Vec<IpNet>>,
     engaged: BTreeMap<NodeId, EngagedPath>,
+    /// Destinations without a router, by the egress that takes their flows.
+    outside: BTreeMap<IpNet, NodeId>,
     inner_mtu: u16,
 }
 
@@ -36,7 +39,7 @@ impl Steering {
     /// Nothing is steered yet.
     #[must_use]
     pub fn new(inner_mtu: u16) -> Self {
-        Self { prefixes: BTreeMap::new(), engaged: BTreeMap::new(), inner_mtu }
+        Self { inner_mtu, ..Self::default() }
     }
 
     /// Prefixes behind a member.
@@ -77,7 +80,8 @@ impl Steering {
             }
         }
         self.prefixes = wanted;
-        for node in self.prefixes.keys().copied().collect::<Vec<_>>() {
+        let nodes: BTreeSet<_> = self.prefixes.keys().chain(self.outside.values()).collect();
+        for node in nodes.into_iter().copied() {
             self.install(node, dataplane);
         }
         released
@@ -92,13 +96,33 @@ impl Steering {
         self.install(endpoint, dataplane);
     }
 
+    /// Sends a destination without a router over the path of `egress`, or no longer.
+    pub fn set_outside(
+        &mut self,
+        destination: IpNet,
+        egress: Option<NodeId>,
+        dataplane: &mut Dataplane,
+    ) {
+        match egress {
+            Some(egress) => {
+                self.outside.insert(destination, egress);
+                self.install(egress, dataplane);
+            }
+            None => {
+                self.outside.remove(&destination);
+                dataplane.remove_policy(destination);
+            }
+        }
+    }
+
     fn install(&self, endpoint: NodeId, dataplane: &mut Dataplane) {
         let mut entry = match self.engaged.get(&endpoint) {
             Some(path) => PolicyEntry::new(endpoint, path.relays.clone(), path.lane, path.path),
             None => PolicyEntry::new(endpoint, Vec::new(), None, DIRECT_PATH),
         };
         entry.inner_mtu = self.inner_mtu;
-        for prefix in self.prefixes(endpoint) {
+        let outside = self.outside.iter().filter(|(_, egress)| **egress == endpoint);
+        for prefix in self.prefixes(endpoint).iter().chain(outside.map(|(prefix, _)| prefix)) {
             let installed = dataplane.install_policy(*prefix, &entry);
             debug_assert!(installed.is_ok(), "control offers loop-free paths only: {installed:?}");
         }

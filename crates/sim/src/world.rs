@@ -199,6 +199,11 @@ impl World {
         is_engaged
     }
 
+    /// A host behind router `from` sends the first packet of a flow to where no router is, while an egress takes it.
+    pub fn host_sends_outside(&mut self, from: usize, to: Ipv4Addr, payload: &[u8]) {
+        self.send_engaged(from, &packet::udp(host(from), to, payload));
+    }
+
     fn send_engaged(&mut self, from: usize, packet: &[u8]) {
         let mut buffer = vec![0; HEADROOM + packet.len() + TAILROOM];
         let range = HEADROOM..HEADROOM + packet.len();
