@@ -43,6 +43,7 @@ use crate::kernel::MARK_OWN;
 use crate::keys::Keys;
 use crate::ledger::{JOBS_MAX, Job, Ledger, WalletView};
 use crate::packet_loop::{self, Handle, Order};
+use crate::prober::{self, Prober};
 use crate::shared::{Shared, lock};
 use crate::stamp::{self, StampFile};
 use crate::tun::Tun;
@@ -227,6 +228,7 @@ fn start(
     let config = NodeConfig { last_stamp, ..config };
     let mut node = Node::new(config, random()?, clock.now());
     node.handle_roster(&membership.roster, clock.now());
+    prober::watch(&mut node, &shared.config.watch, &lock(&shared.geo), clock.now());
     let (events, received) = mpsc::channel(EVENTS_MAX);
     let (handle, packets) = packet_loop::start(node, clock, udp, tun, events)?;
     let (store, _keeper) = evidence::start(journal, &known, handle.clone(), Arc::clone(shared))?;
@@ -242,6 +244,7 @@ fn start(
         host: Arc::clone(&host),
         store,
         jobs: jobs.clone(),
+        prober: Prober::new(handle.clone(), shared.config.egress.enabled),
         node: handle.clone(),
         shared: Arc::clone(shared),
     };

@@ -11,10 +11,11 @@ use tokio::sync::mpsc;
 use crate::event_log::News;
 use crate::evidence::{Store, Task};
 use crate::fault;
-use crate::host::Host;
+use crate::host::{Flows, Host};
 use crate::ledger::Job;
 use crate::names::Names;
 use crate::packet_loop::{Handle, Order};
+use crate::prober::Prober;
 use crate::shared::{EngagedSince, Shared};
 
 /// Everyone who does something for the node.
@@ -25,6 +26,8 @@ pub struct Dispatch {
     pub store: Store,
     /// The ledger; `None` if none is configured.
     pub jobs: Option<mpsc::Sender<Job>>,
+    /// Measures destinations without a router.
+    pub prober: Prober,
     /// Back to the node.
     pub node: Handle,
     /// For people.
@@ -43,6 +46,22 @@ impl Dispatch {
         match event {
             NodeEvent::Engage { prefixes, .. } => self.host.engage(prefixes),
             NodeEvent::Release { prefixes, .. } => self.host.release(prefixes),
+            NodeEvent::Measure(measurement) => self.prober.measure(measurement),
+            NodeEvent::EngageFlows { destination, egress } => {
+                self.host.steer_flows(Flows::Engage(destination));
+                let names = self.names().await;
+                let text = format!("{destination}: new flows leave at {}", names.of(egress));
+                self.add("flows_engaged", text, &names, Some(egress), None);
+            }
+            NodeEvent::ReleaseFlows { destination, egress } => {
+                self.host.steer_flows(Flows::Release(destination));
+                let names = self.names().await;
+                let text = format!("{destination}: new flows take the default path");
+                self.add("flows_released", text, &names, Some(egress), None);
+            }
+            NodeEvent::EndFlows { destination, .. } => {
+                self.host.steer_flows(Flows::End(destination));
+            }
             NodeEvent::PathChanged(change) => self.path_changed(change).await,
             NodeEvent::OpenLane(request) => self.job(Job::Open(request)).await,
             NodeEvent::CloseLane(lane) => self.job(Job::Close(lane)).await,

@@ -3,6 +3,7 @@
 //! A thread of its own speaks to the kernel, because routing calls may wait for a lock that other programs hold; orders
 //! arrive in a bounded queue and are carried out in order.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Mutex;
@@ -16,8 +17,8 @@ use crate::config::Config;
 use crate::fault::{self, Fault};
 use crate::kernel::route::{self, Routing, interface_index};
 use crate::kernel::sysctl::{self, Switches};
-use crate::kernel::{TABLE_ENGAGED, TABLE_RETURN};
-use crate::nft::{self, Filter, ruleset};
+use crate::kernel::{TABLE_ENGAGED, TABLE_FLOWS, TABLE_RETURN};
+use crate::nft::{self, Filter, flows, ruleset};
 use crate::shared::lock;
 
 /// Orders that may wait: one per prefix of a full group, 100 routers with 16 prefixes each.
@@ -37,8 +38,20 @@ pub struct Change {
 enum Order {
     Engage(Vec<IpNet>),
     Release(Vec<IpNet>),
+    Flows(Flows),
     ReleaseAll,
     End,
+}
+
+/// What becomes of flows to a destination without a router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flows {
+    /// Those that begin from now on enter the tunnel.
+    Engage(IpNet),
+    /// Those that begin from now on take the default path; those that have begun stay in the tunnel.
+    Release(IpNet),
+    /// All take the default path.
+    End(IpNet),
 }
 
 /// The changed host. [`Host::undo`], or dropping it, undoes what can be undone; the rest is for `host cleanup`.
@@ -51,7 +64,6 @@ pub struct Host {
 struct Owned {
     thread: JoinHandle<()>,
     switches: Switches,
-    filter: Filter,
 }
 
 impl Host {
@@ -67,12 +79,14 @@ impl Host {
         let filter = Filter::install(&chains).map_err(|error| filter_fault(&error))?;
         let index = interface_index(interface).map_err(|error| routing_fault(&error))?;
         let routing = Routing::open().map_err(|error| routing_fault(&error))?;
+        let steered = Steered { interface: interface.clone(), prefixes: BTreeSet::new() };
+        let kernel = Kernel { routing, filter, index, steered };
         let (orders, received) = sync_channel(ORDERS_MAX);
         let thread = std::thread::Builder::new()
             .name("srwan-kernel".into())
-            .spawn(move || obey(routing, index, &received))
+            .spawn(move || kernel.obey(&received))
             .map_err(|error| routing_fault(&error))?;
-        Ok(Self { orders, owned: Mutex::new(Some(Owned { thread, switches, filter })) })
+        Ok(Self { orders, owned: Mutex::new(Some(Owned { thread, switches })) })
     }
 
     /// Sends packets for these prefixes into the tunnel.
@@ -85,6 +99,11 @@ impl Host {
         self.order(Order::Release(prefixes));
     }
 
+    /// Says where flows to a destination without a router go.
+    pub fn steer_flows(&self, flows: Flows) {
+        self.order(Order::Flows(flows));
+    }
+
     /// Lets everything take the default path again.
     pub fn release_all(&self) {
         self.order(Order::ReleaseAll);
@@ -94,9 +113,8 @@ impl Host {
     pub fn undo(&self) {
         let Some(owned) = lock(&self.owned).take() else { return };
         self.order(Order::End);
-        let Owned { thread, mut switches, filter } = owned;
+        let Owned { thread, mut switches } = owned;
         let _joined = thread.join();
-        drop(filter);
         if let Err(error) = remove_routing().and_then(|()| switches.restore()) {
             tracing::warn!(code = fault::KERNEL_ROUTE, %error, "run `srwan host cleanup`");
         }
@@ -140,18 +158,65 @@ fn remove_routing() -> io::Result<()> {
     routing.remove_rules()
 }
 
-/// The kernel thread: one order after the other until the router ends.
-fn obey(mut routing: Routing, interface: u32, orders: &Receiver<Order>) {
-    while let Ok(order) = orders.recv() {
-        let result = match &order {
-            Order::Engage(prefixes) => each(prefixes, |prefix| routing.engage(prefix, interface)),
-            Order::Release(prefixes) => each(prefixes, |prefix| routing.disengage(prefix)),
-            Order::ReleaseAll => routing.remove_routes(),
-            Order::End => return,
-        };
-        if let Err(error) = result {
-            tracing::error!(code = fault::KERNEL_ROUTE, ?order, %error, "route");
+/// What the kernel thread holds; the packet filter goes with it.
+struct Kernel {
+    routing: Routing,
+    filter: Filter,
+    index: u32,
+    steered: Steered,
+}
+
+/// Destinations whose new flows enter the tunnel.
+struct Steered {
+    interface: String,
+    prefixes: BTreeSet<IpNet>,
+}
+
+impl Kernel {
+    /// One order after the other until the router ends.
+    fn obey(mut self, orders: &Receiver<Order>) {
+        while let Ok(order) = orders.recv() {
+            let (routing, index) = (&mut self.routing, self.index);
+            let result = match &order {
+                Order::Engage(prefixes) => each(prefixes, |prefix| routing.engage(prefix, index)),
+                Order::Release(prefixes) => each(prefixes, |prefix| routing.disengage(prefix)),
+                Order::Flows(flows) => self.steer(*flows),
+                Order::ReleaseAll => self.release_all(),
+                Order::End => return,
+            };
+            if let Err(error) = result {
+                tracing::error!(code = fault::KERNEL_ROUTE, ?order, %error, "route");
+            }
         }
+    }
+
+    /// The route is there before the first flow is marked, and until the last one is given up.
+    fn steer(&mut self, flows: Flows) -> io::Result<()> {
+        match flows {
+            Flows::Engage(prefix) => {
+                self.routing.engage_flows(prefix, self.index)?;
+                self.steered.prefixes.insert(prefix);
+                self.mark_flows()
+            }
+            Flows::Release(prefix) => {
+                self.steered.prefixes.remove(&prefix);
+                self.mark_flows()
+            }
+            Flows::End(prefix) => {
+                self.steered.prefixes.remove(&prefix);
+                self.mark_flows().and(self.routing.end_flows(prefix))
+            }
+        }
+    }
+
+    fn mark_flows(&mut self) -> io::Result<()> {
+        let prefixes: Vec<IpNet> = self.steered.prefixes.iter().copied().collect();
+        self.filter.replace_rules(&flows::chains(&self.steered.interface, &prefixes))
+    }
+
+    fn release_all(&mut self) -> io::Result<()> {
+        self.steered.prefixes.clear();
+        self.mark_flows().and(self.routing.remove_routes())
     }
 }
 
@@ -177,7 +242,11 @@ pub fn show(state_dir: &Path) -> Result<Vec<Change>, Fault> {
         changes.push(Change { kind: "rule", what });
     }
     for route in routing.routes().map_err(|error| routing_fault(&error))? {
-        let name = if route.table == TABLE_ENGAGED { "engaged" } else { "returning" };
+        let name = match route.table {
+            TABLE_ENGAGED => "engaged",
+            TABLE_FLOWS => "flows over an egress",
+            _ => "returning",
+        };
         let what = format!("{} table {} ({name})", route.prefix, route.table);
         changes.push(Change { kind: "route", what });
     }

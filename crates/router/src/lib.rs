@@ -32,6 +32,7 @@ pub mod names;
 pub mod nft;
 pub mod outbox;
 pub mod packet_loop;
+pub mod prober;
 pub mod shared;
 pub mod stamp;
 pub mod tun;

@@ -1,7 +1,8 @@
 //! What a router changes in the host's kernel: routes and rules ([`route`]), switches ([`sysctl`]), all spoken in
 //! netlink ([`netlink`]), no `ip` binary needed.
 //!
-//! One routing table for what is engaged, one for returning traffic, one range of rule priorities, two firewall marks.
+//! One routing table for what is engaged, one for returning traffic, one for marked flows, one range of rule priorities,
+//! three firewall marks.
 //! **Fail-open:** every route points at the TUN interface, which the kernel removes, with its routes, when this process
 //! dies; an empty table makes the rules fall through to the main table. So a killed router means the default path.
 
@@ -15,6 +16,9 @@ pub const TABLE_ENGAGED: u32 = 4766;
 /// Routing table of traffic that returns to another router's site after source NAT here.
 pub const TABLE_RETURN: u32 = 4767;
 
+/// Routing table of flows that leave at an egress because their destination has no router of its own.
+pub const TABLE_FLOWS: u32 = 4768;
+
 /// First rule priority that belongs to srwan: before the main table (32766), after the local one (0).
 pub const RULE_PRIORITY_FIRST: u32 = 4760;
 
@@ -26,6 +30,9 @@ pub const MARK_OWN: u32 = 0x5352_0001;
 
 /// Mark of flows that left here with source NAT: their replies go back into the tunnel.
 pub const MARK_RETURN: u32 = 0x5352_0002;
+
+/// Mark of flows that began while their destination went over an egress: they stay there until they end.
+pub const MARK_FLOWS: u32 = 0x5352_0003;
 
 /// Routing protocol number written into our routes and rules, so that a person can tell them: `ip route show proto 76`.
 pub const PROTOCOL: u8 = 76;

@@ -4,6 +4,7 @@
 //! 4760  fwmark RETURN lookup 4767      replies of flows that left here with source NAT
 //! 4761  iif srwan0 goto 4769           what the tunnel delivered never goes back into the tunnel
 //! 4762  not fwmark OWN lookup 4766     everything but our own datagrams, if its prefix is engaged
+//! 4763  fwmark FLOWS lookup 4768       flows that began while their destination went over an egress
 //! 4769  nop
 //! ```
 
@@ -15,8 +16,8 @@ use nix::sys::socket::SockProtocol;
 
 use super::netlink::{self, Message, Netlink, find, find_u32};
 use super::{
-    MARK_OWN, MARK_RETURN, PROTOCOL, RULE_PRIORITY_FIRST, RULE_PRIORITY_LAST, TABLE_ENGAGED,
-    TABLE_RETURN,
+    MARK_FLOWS, MARK_OWN, MARK_RETURN, PROTOCOL, RULE_PRIORITY_FIRST, RULE_PRIORITY_LAST,
+    TABLE_ENGAGED, TABLE_FLOWS, TABLE_RETURN,
 };
 
 // include/uapi/linux/rtnetlink.h
@@ -66,7 +67,7 @@ pub struct Rule {
 /// A route of ours, as the kernel lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// `TABLE_ENGAGED` or `TABLE_RETURN`.
+    /// `TABLE_ENGAGED`, `TABLE_RETURN` or `TABLE_FLOWS`.
     pub table: u32,
     /// What it is for.
     pub prefix: IpNet,
@@ -110,6 +111,22 @@ impl Routing {
     /// As [`Routing::engage`]. A prefix that is not engaged is no error.
     pub fn disengage(&mut self, prefix: IpNet) -> io::Result<()> {
         self.remove(&Route { table: TABLE_ENGAGED, prefix })
+    }
+
+    /// Sends marked flows for `prefix` to `interface`.
+    ///
+    /// # Errors
+    /// As [`Routing::engage`].
+    pub fn engage_flows(&mut self, prefix: IpNet, interface: u32) -> io::Result<()> {
+        self.add(Route { table: TABLE_FLOWS, prefix }, interface, None)
+    }
+
+    /// Lets marked flows for `prefix`, if any is left, take the default path.
+    ///
+    /// # Errors
+    /// As [`Routing::disengage`].
+    pub fn end_flows(&mut self, prefix: IpNet) -> io::Result<()> {
+        self.remove(&Route { table: TABLE_FLOWS, prefix })
     }
 
     /// Sends marked replies of source-translated flows back into the tunnel.
@@ -164,6 +181,11 @@ impl Routing {
                 m.attr_u32(FRA_PRIORITY, RULE_PRIORITY_FIRST + 2)
                     .attr_u32(FRA_FWMARK, MARK_OWN)
                     .attr_u32(FRA_TABLE, TABLE_ENGAGED)
+            })?;
+            self.rule(family, FR_ACT_TO_TBL, 0, |m| {
+                m.attr_u32(FRA_PRIORITY, RULE_PRIORITY_FIRST + 3)
+                    .attr_u32(FRA_FWMARK, MARK_FLOWS)
+                    .attr_u32(FRA_TABLE, TABLE_FLOWS)
             })?;
         }
         Ok(())
@@ -293,7 +315,7 @@ fn rule_header(family: u8, action: u8, flags: u32) -> [u8; FIXED_OCTETS] {
 fn parse_route(answer: &[u8]) -> Option<Route> {
     let (header, attributes) = answer.split_first_chunk::<FIXED_OCTETS>()?;
     let table = find_u32(attributes, RTA_TABLE)?;
-    if table != TABLE_ENGAGED && table != TABLE_RETURN {
+    if ![TABLE_ENGAGED, TABLE_RETURN, TABLE_FLOWS].contains(&table) {
         return None;
     }
     let any = if header[0] == FAMILIES[0] { [0_u8; 4].into() } else { IpAddr::from([0_u8; 16]) };
@@ -328,6 +350,7 @@ pub fn explain(rule: Rule) -> &'static str {
         0 => "replies of source-translated flows go back into the tunnel",
         1 => "what the tunnel delivered does not enter it again",
         2 => "engaged prefixes enter the tunnel, except for the router's own datagrams",
+        3 => "flows that began over an egress stay there",
         _ => "end of the srwan rules",
     }
 }

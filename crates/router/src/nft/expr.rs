@@ -223,6 +223,28 @@ pub fn is_known_connection() -> [Expr; 3] {
     ]
 }
 
+/// Go on if the packet may begin a connection: none of its kind was answered yet.
+pub fn is_new_connection() -> [Expr; 3] {
+    /// `NF_CT_STATE_BIT` of new.
+    const NEW: u32 = 0b1000;
+    [
+        Expr::LoadConn(Conn::State),
+        Expr::Mask(NEW.to_ne_bytes().to_vec()),
+        Expr::Compare { equal: false, value: vec![0; 4] },
+    ]
+}
+
+/// Go on if the packet does not carry this mark.
+pub fn mark_is_not(mark: u32) -> [Expr; 2] {
+    let value = mark.to_ne_bytes().to_vec();
+    [Expr::LoadMeta(Meta::Mark), Expr::Compare { equal: false, value }]
+}
+
+/// Go on if the packet flows in the direction its connection was opened in.
+pub fn is_original() -> [Expr; 2] {
+    [Expr::LoadConn(Conn::Direction), Expr::Compare { equal: true, value: vec![0] }]
+}
+
 /// Go on if the connection carries this mark.
 pub fn connection_mark_is(mark: u32) -> [Expr; 2] {
     let value = mark.to_ne_bytes().to_vec();

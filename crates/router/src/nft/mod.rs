@@ -5,6 +5,7 @@
 //! SIGKILL. Kernels before 5.12 lack that flag; there the next start or `host cleanup` removes the table.
 
 pub mod expr;
+pub mod flows;
 pub mod ruleset;
 
 use std::io;
@@ -26,6 +27,7 @@ const NFT_MSG_GETTABLE: u16 = 1;
 const NFT_MSG_DELTABLE: u16 = 2;
 const NFT_MSG_NEWCHAIN: u16 = 3;
 const NFT_MSG_NEWRULE: u16 = 6;
+const NFT_MSG_DELRULE: u16 = 8;
 const NFT_TABLE_F_OWNER: u32 = 2;
 const NFPROTO_INET: u8 = 1;
 const NFTA_TABLE_NAME: u16 = 1;
@@ -43,7 +45,7 @@ const NFTA_RULE_EXPRESSIONS: u16 = 4;
 /// The installed table; it goes when this is dropped.
 pub struct Filter {
     /// The owner of the table, in the kernel's eyes.
-    _owner: Netlink,
+    owner: Netlink,
 }
 
 impl Filter {
@@ -58,7 +60,20 @@ impl Filter {
             Err(error) if is_unsupported(&error) => write(&mut socket, chains, 0)?,
             other => other?,
         }
-        Ok(Self { _owner: socket })
+        Ok(Self { owner: socket })
+    }
+
+    /// Replaces the rules of chains that are installed, all or nothing; no packet sees a chain without its rules.
+    ///
+    /// # Errors
+    /// As [`Filter::install`].
+    pub fn replace_rules(&mut self, chains: &[Chain]) -> io::Result<()> {
+        let mut batch = Batch::begin(&mut self.owner);
+        for chain in chains {
+            batch.flush(&mut self.owner, chain);
+            batch.rules(&mut self.owner, chain);
+        }
+        batch.commit(&mut self.owner)
     }
 }
 
@@ -160,6 +175,17 @@ impl Batch {
                 .nested(NFTA_CHAIN_HOOK, |inner| hook(inner, chain.hook));
             message.attr_text(NFTA_CHAIN_TYPE, chain.hook.kind)
         });
+        self.rules(socket, chain);
+    }
+
+    /// Takes all rules out of a chain.
+    fn flush(&mut self, socket: &mut Netlink, chain: &Chain) {
+        self.push(socket, NFT_MSG_DELRULE, 0, |message| {
+            message.attr_text(NFTA_RULE_TABLE, TABLE).attr_text(NFTA_RULE_CHAIN, chain.name)
+        });
+    }
+
+    fn rules(&mut self, socket: &mut Netlink, chain: &Chain) {
         for rule in &chain.rules {
             self.push(socket, NFT_MSG_NEWRULE, netlink::CREATE | netlink::APPEND, |message| {
                 let message = message

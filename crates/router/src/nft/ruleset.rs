@@ -3,6 +3,7 @@
 //! - Two-ended: packets for our own site pass as they are.
 //! - One-ended (egress, off by default): only listed ports, never to [`DENIED`] targets, and always with the source
 //!   address of the interface they leave by (BCP 38), so that no foreign source is ever forwarded.
+//! - Flows to a destination without a router: those that begin while an egress is chosen are marked ([`flows`]).
 //! - Everything else from the tunnel is dropped, also towards this host itself.
 
 use ipnet::IpNet;
@@ -11,7 +12,9 @@ use super::expr::{
     Expr, connection_mark_is, input_is, is_known_connection, is_reply, output_is, protocol_is,
     target_in, transport_is,
 };
+use super::flows;
 use crate::config::Egress;
+
 use crate::kernel::MARK_RETURN;
 
 /// Targets that a stranger's packet never reaches through an egress.
@@ -91,6 +94,9 @@ pub fn chains(interface: &str, site: &[IpNet], egress: &Egress) -> Vec<Chain> {
             rules: vec![masquerade(interface)],
         },
     ]
+    .into_iter()
+    .chain(flows::chains(interface, &[]))
+    .collect()
 }
 
 /// Replies of source-translated flows are marked, so that routing sends them back into the tunnel.

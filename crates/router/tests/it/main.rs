@@ -6,5 +6,6 @@ mod faults;
 mod host;
 mod namespace;
 mod network;
+mod one_ended;
 mod restart;
 mod story;
