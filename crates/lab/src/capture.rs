@@ -3,22 +3,22 @@
 //! The socket is cooked (`SOCK_DGRAM`): packets begin at the IP header on every kind of interface.
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, IoSliceMut, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
-    AddressFamily, LinkAddr, SockFlag, SockProtocol, SockType, recvfrom, setsockopt, socket,
-    sockopt,
+    AddressFamily, ControlMessageOwned, LinkAddr, MsgFlags, SockFlag, SockProtocol, SockType,
+    recvmsg, setsockopt, socket, sockopt,
 };
-use nix::sys::time::{TimeVal, TimeValLike};
+use nix::sys::time::{TimeSpec, TimeVal, TimeValLike};
 
 use crate::netns;
 use crate::pcap::{self, Frame};
@@ -66,6 +66,7 @@ fn open(interface: &str) -> Result<(OwnedFd, usize)> {
     // More than the limit only with the right to; what the kernel still loses is counted.
     let _limited = setsockopt(&opened, sockopt::RcvBufForce, &BUFFER_OCTETS)
         .or_else(|_| setsockopt(&opened, sockopt::RcvBuf, &BUFFER_OCTETS));
+    setsockopt(&opened, sockopt::ReceiveTimestampns, &true)?;
     setsockopt(&opened, sockopt::ReceiveTimeout, &TimeVal::milliseconds(WAIT_MS))?;
     Ok((opened, usize::try_from(index)?))
 }
@@ -78,16 +79,19 @@ fn record(
 ) -> Result<Captured> {
     let mut captured = Captured::default();
     let mut buffer = vec![0; 65_536];
+    let mut ended: Option<Instant> = None;
     loop {
         // Read before the receive: what came before the end is taken out of the socket after it.
         let ending = stop.load(Ordering::Relaxed);
-        match recvfrom::<LinkAddr>(socket.as_raw_fd(), &mut buffer) {
-            Ok((octets, from)) if from.is_some_and(|from| from.ifindex() == index) => {
-                let frame = Frame { time_ns: now_ns(), packet: buffer[..octets].to_vec() };
+        ended = ended.or_else(|| ending.then(Instant::now));
+        match receive(socket, &mut buffer) {
+            Ok(seen) if seen.interface == Some(index) => {
+                let frame = Frame { time_ns: seen.time_ns, packet: buffer[..seen.octets].to_vec() };
                 pcap::write_frame(&mut out, &frame)?;
                 captured.packets += 1;
             }
             Err(Errno::EAGAIN) if ending => break,
+            Ok(_) if ended.is_some_and(|ended| ended.elapsed() > DRAIN_MAX) => break,
             Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(error) => return Err(error).context("the capture failed"),
         }
@@ -98,6 +102,34 @@ fn record(
     out.flush()?;
     captured.lost = lost(socket);
     Ok(captured)
+}
+
+/// A packet in the buffer.
+struct Seen {
+    octets: usize,
+    interface: Option<usize>,
+    /// When the kernel had it: this thread may come much later, and hops are ordered by time.
+    time_ns: u64,
+}
+
+fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> nix::Result<Seen> {
+    let mut parts = [IoSliceMut::new(buffer)];
+    let mut control = nix::cmsg_space!(TimeSpec);
+    let flags = MsgFlags::empty();
+    let message = recvmsg::<LinkAddr>(socket.as_raw_fd(), &mut parts, Some(&mut control), flags)?;
+    let stamp = message.cmsgs()?.find_map(|control| match control {
+        ControlMessageOwned::ScmTimestampns(stamp) => Some(stamp),
+        _ => None,
+    });
+    Ok(Seen {
+        octets: message.bytes,
+        interface: message.address.map(|from| from.ifindex()),
+        time_ns: stamp.map_or_else(now_ns, nanos),
+    })
+}
+
+fn nanos(stamp: TimeSpec) -> u64 {
+    u64::try_from(stamp.num_nanoseconds()).unwrap_or(0)
 }
 
 /// Packets that did not fit; the kernel keeps the number for each packet socket.
@@ -128,5 +160,7 @@ fn now_ns() -> u64 {
 const PACKETS_MAX: u64 = 10_000_000;
 /// Room for 50 ms at 1 Gbit/s with the kernel's overhead per packet.
 const BUFFER_OCTETS: usize = 16 * 1024 * 1024;
+/// Reading out what had come before the end; on a busy interface there is always more.
+const DRAIN_MAX: Duration = Duration::from_millis(100);
 /// How often a quiet capture looks whether it should stop.
 const WAIT_MS: i64 = 50;

@@ -35,6 +35,8 @@ pub enum LabCommand {
     Exec(ExecArgs),
     /// Write the packets of a machine's interface to a pcap file.
     Capture(CaptureArgs),
+    /// Capture at all routers and judge the packets by the rules of segment routing.
+    Inspect(InspectArgs),
     /// Check a scenario file, or list the scenarios that come with the program.
     Scenario(ScenarioArgs),
     /// Become a command inside a namespace.
@@ -195,6 +197,17 @@ pub struct CaptureArgs {
     /// Pcap file to write
     #[arg(long)]
     pub out: PathBuf,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct InspectArgs {
+    #[command(flatten)]
+    pub lab: LabId,
+    /// How long
+    #[arg(long, default_value_t = 5.0)]
+    pub seconds: f64,
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[derive(Clone, Debug, Args)]

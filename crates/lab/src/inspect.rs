@@ -131,6 +131,11 @@ fn hop<'a>(frame: &'a Frame, directory: &'a Directory) -> Option<Hop<'a>> {
     })
 }
 
+/// Whether a frame is a packet between routers.
+pub fn is_ours(frame: &Frame) -> bool {
+    router_datagram(&frame.packet).is_some()
+}
+
 /// The UDP payload of a packet to or from a router's port.
 fn router_datagram(bytes: &[u8]) -> Option<&[u8]> {
     let (protocol, start) = packet::payload(bytes)?;

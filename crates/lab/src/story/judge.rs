@@ -214,9 +214,8 @@ impl Bench<'_> {
 
     /// Over all cuts of this flow's path: how long until its headend used another.
     fn failover(&self, flow: &str, way: Way, limits: Limits) -> Finding {
-        let cuts = self.scenario.events.iter().filter(|event| {
-            matches!(&event.action, Action::Cut { flow: cut, way: its } if cut == flow && *its == way)
-        });
+        let cut = Action::Cut { flow: flow.to_owned(), way };
+        let cuts = self.scenario.events.iter().filter(|event| event.action == cut);
         let happened: Vec<_> =
             cuts.filter_map(|event| self.record.events.get(&event.label).copied()).collect();
         let key = route_key(self.scenario, flow, way);

@@ -1,6 +1,7 @@
 //! What the verbs do; the words are in `cli`.
 
 mod change;
+mod inspect;
 mod show;
 mod up;
 
@@ -47,6 +48,7 @@ fn dispatch(command: LabCommand, daemons: Option<PathBuf>) -> Result<i32> {
         LabCommand::Heal(args) => change::heal(&args).map(|()| 0),
         LabCommand::Exec(args) => exec(&args),
         LabCommand::Capture(args) => capture(&args).map(|()| 0),
+        LabCommand::Inspect(args) => inspect::inspect_lab(&args).map(|clean| i32::from(!clean)),
         LabCommand::Scenario(args) => scenario(&args).map(|()| 0),
         LabCommand::Enter(args) => enter(&args),
         LabCommand::Fabric(args) => fabric::run(&args.config).map(|()| 0),
