@@ -23,7 +23,7 @@ use std::process::ExitCode;
     max_term_width = text::COLUMNS,
     propagate_version = true,
     after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 daemon not running, 4 not found, \
-        5 not permitted, 6 bad config,\n7 findings, 8 timeout, 9 insufficient funds."
+        5 not permitted, 6 bad config, 7 findings, 8 timeout, 9 insufficient funds."
 )]
 struct Cli {
     /// Answer in JSON (every reading command).

@@ -3,6 +3,7 @@
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::problem::code;
+use anyhow::Context;
 use clap::{Subcommand, ValueEnum};
 use srwan_api::http::ApiError;
 use srwan_wire::id::AccountKey;
@@ -60,8 +61,10 @@ impl ConfigVerb {
     /// Does it.
     pub fn run(self, output: Output) -> anyhow::Result<Exit> {
         let Self::Check { file, role } = self;
-        let role = role.or_else(|| named(&file)).or_else(|| told(&file));
-        let role = role.ok_or_else(|| unclear(&file))?;
+        let role = match role.or_else(|| named(&file)) {
+            Some(role) => role,
+            None => told(&file)?,
+        };
         check(&file, role)?;
         let answer = serde_json::json!({
             "schema": "srwan.config-check/1",
@@ -94,11 +97,13 @@ fn named(file: &Path) -> Option<Role> {
 }
 
 /// The role whose own keys stand in the file.
-fn told(file: &Path) -> Option<Role> {
-    let text = std::fs::read_to_string(file).ok()?;
-    let table: toml::Table = toml::from_str(&text).ok()?;
+fn told(file: &Path) -> anyhow::Result<Role> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let table: toml::Table = toml::from_str(&text).unwrap_or_default();
     let has = |keys: &[&str]| keys.iter().any(|key| table.contains_key(*key));
-    Role::TELLING.iter().find(|(_, keys)| has(keys)).map(|(role, _)| *role)
+    let telling = Role::TELLING.iter().find(|(_, keys)| has(keys));
+    Ok(telling.map(|(role, _)| *role).ok_or_else(|| unclear(file))?)
 }
 
 fn unclear(file: &Path) -> ApiError {

@@ -38,6 +38,7 @@ fn good_files_of_every_role_are_told_from_each_other() {
     }
     let unclear = file(folder.path(), "what.toml", controller);
     srwan(&["config", "check", &unclear]).fails(6, "SRW-D205");
+    srwan(&["config", "check", "/nonexistent/what.toml"]).fails(4, "SRW-D203");
     srwan(&["config", "check", &unclear, "--role", "validator"]).answers();
 }
 

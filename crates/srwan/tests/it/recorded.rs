@@ -75,7 +75,8 @@ fn about(question: Option<&str>, value: &Value) -> Response {
         return answer(value);
     }
     let problem = json!({
-        "code": "SRW-P001", "what": "\"atlantis\" is no router of the group, and no address behind one",
+        "code": "SRW-P001",
+        "what": "\"atlantis\" is no router of the group, and no address behind one",
         "why": "", "fix": "`srwan status` lists the routers", "status": 404,
     });
     (
@@ -88,7 +89,7 @@ fn about(question: Option<&str>, value: &Value) -> Response {
 
 fn peers() -> Value {
     json!({ "schema": "srwan.peers/1", "peers": [{
-        "node": 2, "name": "fra", "city": "Frankfurt am Main, where the longest names of cities live",
+        "node": 2, "name": "fra", "city": "Frankfurt am Main, where the names of cities are long",
         "asn": 64502, "session": "direct", "address": "198.18.2.1:4766", "pulse_age_s": 0.8,
         "rx_bytes": 12_345_678, "tx_bytes": 999, "rx_packets": 9000, "tx_packets": 9,
         "handshakes": 3,

@@ -79,7 +79,7 @@ fn the_address_of_the_portal_has_one_slash_and_the_token() {
     let router = Recorded::start();
     let token = "0123456789abcdef".repeat(4);
     let file = router.state_file("portal.token");
-    let options = std::fs::File::options().write(true).create(true).mode(0o600).open(&file);
+    let options = std::fs::File::options().write(true).create_new(true).mode(0o600).open(&file);
     std::io::Write::write_all(&mut options.unwrap(), format!("{token}\n").as_bytes()).unwrap();
     let url = router.ask(&["portal", "url"]).stdout;
     assert_eq!(url.trim(), format!("http://127.0.0.1:7443/login?token={token}"));
