@@ -41,4 +41,5 @@ const SHIPPED: &[(&str, &str)] = &[
     ("isolated", include_str!("../scenarios/isolated.toml")),
     ("router-dies", include_str!("../scenarios/router-dies.toml")),
     ("chain6", include_str!("../scenarios/chain6.toml")),
+    ("kills", include_str!("../scenarios/kills.toml")),
 ];
