@@ -79,7 +79,8 @@ impl Host {
         let filter = Filter::install(&chains).map_err(|error| filter_fault(&error))?;
         let index = interface_index(interface).map_err(|error| routing_fault(&error))?;
         let routing = Routing::open().map_err(|error| routing_fault(&error))?;
-        let steered = Steered { interface: interface.clone(), prefixes: BTreeSet::new() };
+        let (interface, site) = (interface.clone(), config.site_prefixes.clone());
+        let steered = Steered { interface, site, prefixes: BTreeSet::new() };
         let kernel = Kernel { routing, filter, index, steered };
         let (orders, received) = sync_channel(ORDERS_MAX);
         let thread = std::thread::Builder::new()
@@ -169,6 +170,7 @@ struct Kernel {
 /// Destinations whose new flows enter the tunnel.
 struct Steered {
     interface: String,
+    site: Vec<IpNet>,
     prefixes: BTreeSet<IpNet>,
 }
 
@@ -211,7 +213,8 @@ impl Kernel {
 
     fn mark_flows(&mut self) -> io::Result<()> {
         let prefixes: Vec<IpNet> = self.steered.prefixes.iter().copied().collect();
-        self.filter.replace_rules(&flows::chains(&self.steered.interface, &prefixes))
+        let Steered { interface, site, .. } = &self.steered;
+        self.filter.replace_rules(&flows::chains(interface, site, &prefixes))
     }
 
     fn release_all(&mut self) -> io::Result<()> {

@@ -24,8 +24,8 @@ use crate::kernel::MARK_OWN;
 use crate::nft::ruleset::DENIED;
 use crate::packet_loop::{Handle, Order};
 
-/// Requests that wait for their answer. With [`PATIENCE`] silent targets get at most this many requests a second in all,
-/// which also bounds what members can make an egress send.
+/// Requests that wait for their answer. With [`PATIENCE`] silent targets get at most this many requests a second in
+/// all, which also bounds what members can make an egress send.
 const UNANSWERED_MAX: usize = 64;
 
 /// An answer that takes longer is as good as none: destinations are measured once a second.
@@ -43,17 +43,21 @@ const REPLY_OCTETS_MAX: usize = 256;
 /// Sends echo requests, a bounded number at a time.
 pub struct Prober {
     node: Handle,
+    rules: Rules,
+    room: Arc<Semaphore>,
+}
+
+/// What may be measured for whom.
+struct Rules {
     is_egress: bool,
     denied: Vec<IpNet>,
-    room: Arc<Semaphore>,
 }
 
 impl Prober {
     /// A prober that tells `node` its results.
     pub fn new(node: Handle, is_egress: bool) -> Self {
-        let denied = DENIED.iter().map(|text| text.parse().expect("the list holds prefixes"));
         let room = Arc::new(Semaphore::new(UNANSWERED_MAX));
-        Self { node, is_egress, denied: denied.collect(), room }
+        Self { node, rules: Rules::new(is_egress), room }
     }
 
     /// Starts a measurement; the node hears of its result.
@@ -62,7 +66,7 @@ impl Prober {
             tracing::debug!(address = %wanted.address, "too many measurements");
             return;
         };
-        let (node, may_measure) = (self.node.clone(), self.may_measure(&wanted));
+        let (node, may_measure) = (self.node.clone(), self.rules.allow(&wanted));
         tokio::spawn(async move {
             let rtt = if may_measure { round_trip(wanted.address).await } else { None };
             drop(permit);
@@ -73,9 +77,16 @@ impl Prober {
             let _ended = node.tell(Order::Call(Box::new(tell))).await;
         });
     }
+}
+
+impl Rules {
+    fn new(is_egress: bool) -> Self {
+        let denied = DENIED.iter().map(|text| text.parse().expect("the list holds prefixes"));
+        Self { is_egress, denied: denied.collect() }
+    }
 
     /// Nobody learns through an egress what no packet of his could reach.
-    fn may_measure(&self, wanted: &Measurement) -> bool {
+    fn allow(&self, wanted: &Measurement) -> bool {
         match wanted.wanted_by {
             MeasuredFor::Own(_) => true,
             MeasuredFor::Member(_) => {
@@ -145,7 +156,8 @@ const ICMP_ECHO_REPLY: u8 = 0;
 const ICMPV6_ECHO_REQUEST: u8 = 128;
 const ICMPV6_ECHO_REPLY: u8 = 129;
 
-/// An echo request (RFC 792, RFC 4443). For IPv6 the kernel fills in the checksum, on a ping socket also the identifier.
+/// An echo request (RFC 792, RFC 4443). For IPv6 the kernel fills in the checksum, on a ping socket also the
+/// identifier.
 fn request(target: IpAddr, nonce: &[u8; NONCE_OCTETS]) -> Vec<u8> {
     let kind = if target.is_ipv4() { ICMP_ECHO_REQUEST } else { ICMPV6_ECHO_REQUEST };
     let mut packet = vec![kind, 0, 0, 0, nonce[0], nonce[1], 0, 1];
@@ -197,6 +209,7 @@ fn micro_degrees(degrees: f64) -> i32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use srwan_wire::id::NodeId;
 
     #[test]
     fn the_first_host_is_probed() {
@@ -208,6 +221,20 @@ mod tests {
         check("203.0.113.7/32", "203.0.113.7");
         check("203.0.113.6/31", "203.0.113.6");
         check("2001:db8::5/128", "2001:db8::5");
+    }
+
+    #[test]
+    fn members_learn_nothing_of_private_networks_and_nothing_without_an_egress() {
+        let check = |is_egress, address: &str, expected| {
+            let wanted_by = MeasuredFor::Member(NodeId::new(7).unwrap());
+            let wanted = Measurement { address: address.parse().unwrap(), wanted_by };
+            assert_eq!(Rules::new(is_egress).allow(&wanted), expected, "{address}");
+        };
+        check(true, "203.0.113.1", true);
+        check(false, "203.0.113.1", false);
+        for address in ["10.0.0.1", "127.0.0.1", "169.254.169.254", "fd00::1", "::1", "fe80::1"] {
+            check(true, address, false);
+        }
     }
 
     #[tokio::test]

@@ -181,13 +181,31 @@ pub fn output_is(name: &str, equal: bool) -> [Expr; 2] {
 
 /// Go on if the packet's destination lies in `prefix`.
 pub fn target_in(prefix: IpNet) -> Vec<Expr> {
+    address_in(prefix, (16, 24))
+}
+
+/// Go on if the packet's source lies in `prefix`.
+pub fn source_in(prefix: IpNet) -> Vec<Expr> {
+    address_in(prefix, (12, 8))
+}
+
+/// The address lies at one offset in an IPv4 header, at the other in an IPv6 header.
+fn address_in(prefix: IpNet, offsets: (u32, u32)) -> Vec<Expr> {
     let (family, offset, octets, network, mask) = match prefix {
-        IpNet::V4(v4) => {
-            (NFPROTO_IPV4, 16, 4, v4.network().octets().to_vec(), v4.netmask().octets().to_vec())
-        }
-        IpNet::V6(v6) => {
-            (NFPROTO_IPV6, 24, 16, v6.network().octets().to_vec(), v6.netmask().octets().to_vec())
-        }
+        IpNet::V4(v4) => (
+            NFPROTO_IPV4,
+            offsets.0,
+            4,
+            v4.network().octets().to_vec(),
+            v4.netmask().octets().to_vec(),
+        ),
+        IpNet::V6(v6) => (
+            NFPROTO_IPV6,
+            offsets.1,
+            16,
+            v6.network().octets().to_vec(),
+            v6.netmask().octets().to_vec(),
+        ),
     };
     vec![
         Expr::LoadMeta(Meta::Family),

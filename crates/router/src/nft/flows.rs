@@ -7,7 +7,8 @@
 use ipnet::IpNet;
 
 use super::expr::{
-    Expr, connection_mark_is, input_is, is_new_connection, is_original, mark_is_not, target_in,
+    Expr, connection_mark_is, input_is, is_new_connection, is_original, mark_is_not, source_in,
+    target_in,
 };
 use super::ruleset::{Chain, Hook};
 use crate::kernel::{MARK_FLOWS, MARK_OWN};
@@ -16,27 +17,32 @@ use crate::kernel::{MARK_FLOWS, MARK_OWN};
 const MANGLE: i32 = -150;
 
 /// The chains for flows of the site and for flows of this host itself, of which those to `prefixes` are marked.
-pub fn chains(interface: &str, prefixes: &[IpNet]) -> [Chain; 2] {
+///
+/// Only flows from `site` are: the egress drops other sources, which therefore stay on the default path.
+pub fn chains(interface: &str, site: &[IpNet], prefixes: &[IpNet]) -> [Chain; 2] {
     let forwarded = input_is(interface, false);
     [
         Chain {
             name: "flows_site",
             hook: Hook { number: 0, priority: MANGLE, kind: "filter" },
-            rules: rules(&forwarded, prefixes),
+            rules: rules(&forwarded, site, prefixes),
         },
         // A chain of type `route` asks the routing again if it changed the packet's mark.
         Chain {
             name: "flows_host",
             hook: Hook { number: 3, priority: MANGLE, kind: "route" },
-            rules: rules(&mark_is_not(MARK_OWN), prefixes),
+            rules: rules(&mark_is_not(MARK_OWN), site, prefixes),
         },
     ]
 }
 
 /// Connections that begin get their mark, then packets get the mark of their connection.
-fn rules(condition: &[Expr], prefixes: &[IpNet]) -> Vec<Vec<Expr>> {
-    let begin = prefixes.iter().map(|prefix| {
+fn rules(condition: &[Expr], site: &[IpNet], prefixes: &[IpNet]) -> Vec<Vec<Expr>> {
+    let pairs = prefixes.iter().flat_map(|prefix| site.iter().map(move |source| (source, prefix)));
+    let same_family = pairs.filter(|(a, b)| a.addr().is_ipv4() == b.addr().is_ipv4());
+    let begin = same_family.map(|(source, prefix)| {
         let mut rule = condition.to_vec();
+        rule.extend(source_in(*source));
         rule.extend(target_in(*prefix));
         rule.extend(is_new_connection());
         rule.extend([Expr::Constant(MARK_FLOWS), Expr::StoreConnMark, Expr::Counter]);
@@ -55,7 +61,7 @@ mod tests {
 
     #[test]
     fn without_a_destination_only_marked_connections_are_routed() {
-        for chain in chains("srwan0", &[]) {
+        for chain in chains("srwan0", &["198.18.1.0/24".parse().unwrap()], &[]) {
             assert_eq!(chain.rules.len(), 1, "{}", chain.name);
             assert!(!chain.rules[0].contains(&Expr::StoreConnMark), "{}", chain.name);
         }
@@ -63,7 +69,9 @@ mod tests {
 
     #[test]
     fn the_routers_own_datagrams_are_never_marked() {
-        let [_, host] = chains("srwan0", &["203.0.113.0/24".parse().unwrap()]);
+        let site = ["198.18.1.0/24".parse().unwrap()];
+        let [_, host] = chains("srwan0", &site, &["203.0.113.0/24".parse().unwrap()]);
+        assert_eq!(host.rules.len(), 2);
         assert!(host.rules.iter().all(|rule| rule.starts_with(&mark_is_not(MARK_OWN))));
     }
 }

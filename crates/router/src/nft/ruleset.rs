@@ -95,7 +95,7 @@ pub fn chains(interface: &str, site: &[IpNet], egress: &Egress) -> Vec<Chain> {
         },
     ]
     .into_iter()
-    .chain(flows::chains(interface, &[]))
+    .chain(flows::chains(interface, site, &[]))
     .collect()
 }
 
