@@ -38,8 +38,8 @@ pub struct NodeConfig {
     pub inner_mtu: u16,
     /// How long keys are used.
     pub key_life: KeyLife,
-    /// A handshake timestamp that no earlier start of this router went beyond; zero if there was none. A wall clock that
-    /// was set back while the router was off then locks it out nowhere (I25).
+    /// A handshake timestamp that no earlier start of this router went beyond; zero if there was none. A wall clock
+    /// that was set back while the router was off then locks it out nowhere (I25).
     pub last_stamp: Timestamp,
     /// Names this start of the router in link statements (I14).
     pub boot: Boot,

@@ -2,8 +2,8 @@
 //!
 //! Each prefix behind a member always has a policy. While its path is the default one the policy is the direct session,
 //! unbilled, and the host has no route to it: nothing gets here but answers of one-ended flows. While a path is engaged
-//! the policy is that path and its lane, and the host routes the prefix into the TUN device. A destination without a router
-//! follows the path of the egress that was chosen for it.
+//! the policy is that path and its lane, and the host routes the prefix into the TUN device. A destination without a
+//! router follows the path of the egress that was chosen for it.
 
 use ipnet::IpNet;
 use srwan_dataplane::{Dataplane, PolicyEntry};

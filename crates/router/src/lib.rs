@@ -8,8 +8,9 @@
 //!
 //! Rooms: [`config`] and [`keys`] read what the operator wrote; [`udp`], [`tun`] and [`outbox`] move packets;
 //! [`packet_loop`] runs the node; [`kernel`], [`nft`] and [`host`] change the host, and undo it; [`journal`] and
-//! [`evidence`] keep money on disk, [`stamp`] handshake timestamps; [`controller`] and [`ledger`] speak to the other daemons; [`admin`] answers people;
-//! [`daemon`] joins all of it. This crate decides nothing about paths, peers or money.
+//! [`evidence`] keep money on disk, [`stamp`] handshake timestamps; [`controller`] and [`ledger`] speak to the other
+//! daemons; [`admin`] answers people; [`daemon`] joins all of it. This crate decides nothing about paths, peers or
+//! money.
 
 pub mod admin;
 pub mod clock;

@@ -117,7 +117,7 @@ fn write_fault(path: &Path, error: &io::Error) -> Fault {
         fault::HANDSHAKE_STAMP,
         format!("cannot keep handshake timestamps in {}", path.display()),
         error.to_string(),
-        "give the state directory's disk some room; until then keep the host's clock from going back",
+        "give the state directory's disk some room, and keep the clock from going back",
     )
 }
 

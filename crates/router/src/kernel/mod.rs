@@ -1,8 +1,8 @@
 //! What a router changes in the host's kernel: routes and rules ([`route`]), switches ([`sysctl`]), all spoken in
 //! netlink ([`netlink`]), no `ip` binary needed.
 //!
-//! One routing table for what is engaged, one for returning traffic, one for marked flows, one range of rule priorities,
-//! three firewall marks.
+//! One routing table for what is engaged, one for returning traffic, one for marked flows, one range of rule
+//! priorities, three firewall marks.
 //! **Fail-open:** every route points at the TUN interface, which the kernel removes, with its routes, when this process
 //! dies; an empty table makes the rules fall through to the main table. So a killed router means the default path.
 

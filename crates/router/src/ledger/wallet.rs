@@ -137,7 +137,7 @@ impl WalletView {
                 fault::ESCROW_USED_UP,
                 "escrow is used up: traffic stays on its default path",
                 &short.why,
-                "send coins to this router's account (srwan wallet shows it), or raise [ledger] escrow_coins; restart",
+                "send coins to this router's account, or raise [ledger] escrow_coins; then restart",
             )
         })
     }
