@@ -42,4 +42,5 @@ const SHIPPED: &[(&str, &str)] = &[
     ("router-dies", include_str!("../scenarios/router-dies.toml")),
     ("chain6", include_str!("../scenarios/chain6.toml")),
     ("kills", include_str!("../scenarios/kills.toml")),
+    ("one-ended", include_str!("../scenarios/one-ended.toml")),
 ];
