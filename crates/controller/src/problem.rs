@@ -111,9 +111,8 @@ impl Refusal for JoinError {
                 .fix("sign the request with the account key that the profile names"),
             Self::Profile(_) => new(422, code::BAD_PROFILE)
                 .fix("correct the router's configuration; `srwan config check` shows the line"),
-            Self::TokenMissing => new(403, code::TOKEN_MISSING).fix(
-                "put a token from `srwan controller token` in [controller] join_token_file",
-            ),
+            Self::TokenMissing => new(403, code::TOKEN_MISSING)
+                .fix("put a token from `srwan controller token` in [controller] join_token_file"),
             Self::Token(error) => error.refusal(),
             Self::KeyTaken => new(409, code::KEY_TAKEN)
                 .why("a node key answers to the account that first registered it")
