@@ -408,8 +408,8 @@ impl Endpoint {
         if let Some(old) = self.challenger.take() {
             self.remove(old, context);
         }
-        let is_paid =
-            self.survey.iter().any(|c| c.relays == relays.as_slice() && c.price != Some(0));
+        let surveyed = self.survey.iter().find(|c| c.relays == relays.as_slice());
+        let is_paid = !relays.as_slice().is_empty() && surveyed.is_none_or(|c| c.price != Some(0));
         let start = Start { now: context.now, phase: context.rng.below(context.liveness.interval) };
         let id = self.free_id();
         if is_paid {

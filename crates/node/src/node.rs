@@ -14,6 +14,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use srwan_control::{Control, ControlConfig, PinError};
 use srwan_dataplane::{Dataplane, Frame, Identity, PeerConfig, Reach, Verdict};
 use srwan_wire::id::{ChainId, NodeId};
+use srwan_wire::receipt::Price;
 use srwan_wire::roster::{Member, Roster};
 use srwan_wire::time::{Instant, Timestamp};
 use std::collections::BTreeMap;
@@ -226,7 +227,8 @@ impl Node {
     fn meet(&mut self, member: &Member, psk: [u8; 32], now: Instant) {
         let node = member.node;
         if node != self.config.node {
-            let peer = PeerConfig::new(member.node_key, member.endpoints.clone(), psk);
+            let mut peer = PeerConfig::new(member.node_key, member.endpoints.clone(), psk);
+            peer.relay_unbilled = self.config.price == Some(Price(0));
             self.dataplane.set_peer(node, peer, now);
             self.dataplane.connect(node, Reach::Direct, now);
         }

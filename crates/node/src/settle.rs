@@ -268,8 +268,13 @@ impl Node {
     ) -> Option<EngagedPath> {
         let key = PathKey { relays, endpoint };
         let lane = self.payer.ready_label(&key);
+        let is_free = self.terms(&key).is_some_and(|terms| terms.price == Price(0));
         let PathKey { relays, .. } = key;
-        (relays.is_empty() || lane.is_some()).then_some(EngagedPath { relays, lane, path })
+        (relays.is_empty() || lane.is_some() || is_free).then_some(EngagedPath {
+            relays,
+            lane,
+            path,
+        })
     }
 
     fn want_lane(&mut self, endpoint: NodeId, relays: Vec<NodeId>, now: Instant) {

@@ -40,6 +40,8 @@ pub struct WorldConfig {
     pub sites: Vec<usize>,
     /// Routers (by index) with price infinity.
     pub measure_only: Vec<usize>,
+    /// What all other routers ask for.
+    pub price: Price,
     /// One lane's cap in base units.
     pub lane_cap: u64,
     /// How long routers use keys.
@@ -56,6 +58,7 @@ impl WorldConfig {
             clock_offsets: Vec::new(),
             sites: vec![0, usize::from(routers) - 1],
             measure_only: Vec::new(),
+            price: Price::REFERENCE,
             lane_cap: 5_000_000_000,
             key_life: KeyLife::default(),
         }
@@ -350,7 +353,7 @@ impl Builder {
     }
 
     fn price(&self, index: usize) -> Option<Price> {
-        (!self.config.measure_only.contains(&index)).then_some(Price::REFERENCE)
+        (!self.config.measure_only.contains(&index)).then_some(self.config.price)
     }
 
     fn member(&self, index: usize) -> Member {

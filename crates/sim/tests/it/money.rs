@@ -4,6 +4,7 @@ use srwan_node::NodeEvent;
 use srwan_node::pay::LanePhase;
 use srwan_sim::net::Link;
 use srwan_sim::world::{Logged, World, WorldConfig};
+use srwan_wire::receipt::Price;
 use std::time::Duration;
 
 /// Two sites 200 ms apart with a relay half-way that makes it 60 ms, after the path over it was engaged.
@@ -90,4 +91,34 @@ fn a_short_escrow_is_told_once_and_traffic_keeps_the_default_path() {
 
 fn wide(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+/// Two sites 200 ms apart with a relay half-way, freshly started.
+fn fresh(config: &WorldConfig, seed: u64) -> World {
+    let mut world = World::new(config, seed);
+    world.link(0, 1, Link::with_owd_ms(30));
+    world.link(1, 2, Link::with_owd_ms(30));
+    world.link(0, 2, Link::with_owd_ms(200));
+    world
+}
+
+#[test]
+fn routers_that_ask_for_nothing_carry_without_a_lane() {
+    let config = WorldConfig { price: Price(0), ..WorldConfig::new(3) };
+    let mut world = fresh(&config, 4);
+    world.run(Duration::from_secs(25));
+    assert!(world.host_sends(0, 2, b"free"), "the faster path is engaged");
+    world.run(Duration::from_secs(1));
+    assert!(world.delivered.iter().any(|d| d.router == 2 && d.packet.ends_with(b"free")));
+    assert!(world.view(0).paid.is_empty() && world.bank.settled == 0);
+}
+
+#[test]
+fn a_path_that_is_pinned_before_anything_is_measured_gets_its_lane() {
+    let mut world = fresh(&WorldConfig::new(3), 5);
+    let (relay, endpoint, now) = (world.view(1).node, world.view(2).node, world.now());
+    world.router(0).pin(endpoint, &[relay], now).unwrap();
+    world.run(Duration::from_secs(15));
+    assert!(world.host_sends(0, 2, b"pinned"), "the pinned path is engaged");
+    assert_eq!(world.view(0).paid.iter().filter(|l| l.phase == LanePhase::Ready).count(), 1);
 }
