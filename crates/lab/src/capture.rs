@@ -51,9 +51,14 @@ impl Capture {
         Ok(Self { stop, thread })
     }
 
+    /// Asks it to end, without waiting: so several captures end together.
+    pub fn ask_to_stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
     /// Ends it; the file is complete after this.
     pub fn stop(self) -> Result<Captured> {
-        self.stop.store(true, Ordering::Relaxed);
+        self.ask_to_stop();
         self.thread.join().map_err(|_| anyhow::anyhow!("the capturing thread panicked"))?
     }
 }
@@ -91,11 +96,11 @@ fn record(
                 captured.packets += 1;
             }
             Err(Errno::EAGAIN) if ending => break,
-            Ok(_) if ended.is_some_and(|ended| ended.elapsed() > DRAIN_MAX) => break,
             Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
             Err(error) => return Err(error).context("the capture failed"),
         }
-        if captured.packets >= PACKETS_MAX {
+        let drained = ended.is_some_and(|ended| ended.elapsed() > DRAIN_MAX);
+        if drained || captured.packets >= PACKETS_MAX {
             break;
         }
     }

@@ -144,20 +144,6 @@ fn router_datagram(bytes: &[u8]) -> Option<&[u8]> {
     (port(0) == ROUTER_PORT || port(2) == ROUTER_PORT).then(|| &bytes[start + UDP_HEADER..])
 }
 
-/// Packets that came out at an endpoint without having gone in at the headend, byte by byte.
-///
-/// Both captures are of the routers' TUNs: `sent` at the headend, `received` at the endpoint. Packets of
-/// the other direction are in both, so only those from `source` are looked at.
-pub fn foreign_inner(sent: &[Frame], received: &[Frame], source: IpAddr) -> (usize, usize) {
-    let ours =
-        |frame: &&Frame| packet::ends(&frame.packet).is_some_and(|ends| ends.source == source);
-    let known: BTreeSet<&[u8]> =
-        sent.iter().filter(ours).map(|frame| frame.packet.as_slice()).collect();
-    let arrived: Vec<&Frame> = received.iter().filter(ours).collect();
-    let foreign = arrived.iter().filter(|frame| !known.contains(frame.packet.as_slice())).count();
-    (arrived.len(), foreign)
-}
-
 /// Frames in which a piece of an inner packet's payload can be read.
 ///
 /// Takes 24 bytes out of the middle of each inner packet: enough never to occur by chance in sealed bytes.

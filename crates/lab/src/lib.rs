@@ -10,6 +10,7 @@ pub mod fabric;
 mod fetch;
 mod forward;
 mod http;
+pub mod inner;
 pub mod inspect;
 pub mod lab;
 pub mod netns;

@@ -139,6 +139,17 @@ pub fn checksum(partial: u32, bytes: &[u8]) -> u16 {
     !u16::try_from(sum).expect("folded to 16 bits")
 }
 
+/// Checksum of TCP or UDP over its pseudo header, whose field in the packet must be zero.
+///
+/// Source: RFC 9293 3.1, RFC 768, RFC 8200 8.1; a UDP sum of zero is sent as 0xffff.
+pub fn transport_checksum(packet: &[u8], start: usize, protocol: u8) -> u16 {
+    let addresses = if version(packet) == Some(4) { 12..20 } else { 8..40 };
+    let Some((addresses, body)) = packet.get(addresses).zip(packet.get(start..)) else { return 0 };
+    let length = u32::try_from(body.len()).unwrap_or(0);
+    let sum = checksum(sum_words(0, addresses) + length + u32::from(protocol), body);
+    if sum == 0 && protocol == UDP { 0xffff } else { sum }
+}
+
 fn sum_words(partial: u32, bytes: &[u8]) -> u32 {
     let word = |pair: &[u8]| u32::from(pair[0]) << 8 | u32::from(*pair.get(1).unwrap_or(&0));
     bytes.chunks(2).map(word).fold(partial, u32::wrapping_add)

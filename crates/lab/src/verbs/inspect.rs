@@ -14,7 +14,8 @@ use crate::capture::{Capture, Captured};
 use crate::cli::InspectArgs;
 use crate::fabric::{INTERFACE, packet};
 use crate::http;
-use crate::inspect::{Directory, Inspection, foreign_inner, inspect, is_ours, readable};
+use crate::inner::{Compared, compare};
+use crate::inspect::{Directory, Inspection, inspect, is_ours, readable};
 use crate::pcap::{self, Frame};
 use crate::place::Place;
 use crate::plan::{Plan, Site};
@@ -44,7 +45,7 @@ pub fn inspect_lab(args: &InspectArgs) -> Result<bool> {
     thread::sleep(time);
     let (outer, inner, captured) = stop(taps)?;
     let inspection = inspect(&outer, &directory);
-    let (arrived, foreign) = inner_figures(&plan, &inner);
+    let inner_packets = inner_figures(&plan, &inner);
     let ours: Vec<Frame> = outer
         .iter()
         .flat_map(|(_, frames)| frames)
@@ -52,15 +53,14 @@ pub fn inspect_lab(args: &InspectArgs) -> Result<bool> {
         .cloned()
         .collect();
     let all_inner: Vec<Frame> = inner.iter().flat_map(|(_, frames)| frames).cloned().collect();
-    let figures = Figures { captured, arrived, foreign, readable: readable(&all_inner, &ours) };
+    let figures = Figures { captured, inner: inner_packets, readable: readable(&all_inner, &ours) };
     print(&inspection, &figures, args.json);
-    Ok(inspection.violations.is_empty() && figures.foreign == 0 && figures.readable == 0)
+    Ok(inspection.violations.is_empty() && figures.inner.foreign == 0 && figures.readable == 0)
 }
 
 struct Figures {
     captured: Captured,
-    arrived: usize,
-    foreign: usize,
+    inner: Compared,
     readable: usize,
 }
 
@@ -97,6 +97,7 @@ fn start(place: &Place, plan: &Plan, folder: &Path) -> Result<Vec<Tap>> {
 
 fn stop(taps: Vec<Tap>) -> Result<(Frames, Frames, Captured)> {
     let (mut outer, mut inner, mut total) = (Frames::new(), Frames::new(), Captured::default());
+    taps.iter().for_each(|tap| tap.capture.ask_to_stop());
     for tap in taps {
         let captured = tap.capture.stop()?;
         total.packets += captured.packets;
@@ -109,10 +110,10 @@ fn stop(taps: Vec<Tap>) -> Result<(Frames, Frames, Captured)> {
 }
 
 /// Inner packets that came out at an endpoint, and those of them that went in nowhere.
-fn inner_figures(plan: &Plan, inner: &Frames) -> (usize, usize) {
+fn inner_figures(plan: &Plan, inner: &Frames) -> Compared {
     let by_router: BTreeMap<&str, &[Frame]> =
         inner.iter().map(|(router, frames)| (router.as_str(), frames.as_slice())).collect();
-    let mut total = (0, 0);
+    let mut total = Compared::default();
     for behind in &plan.behind {
         let Some(sent) = by_router.get(behind.router.as_str()) else { continue };
         let Some(headend) = plan.site(&behind.router) else { continue };
@@ -121,10 +122,14 @@ fn inner_figures(plan: &Plan, inner: &Frames) -> (usize, usize) {
         {
             let settled = settled(received, headend);
             for address in &behind.addresses {
-                let (arrived, foreign) = foreign_inner(sent, &settled, *address);
-                total = (total.0 + arrived, total.1 + foreign);
-                if foreign > 0 {
-                    eprintln!("{foreign} packets from {} at {router} were not sent", behind.name);
+                let found = compare(sent, &settled, *address);
+                total.arrived += found.arrived;
+                total.foreign += found.foreign;
+                if found.foreign > 0 {
+                    eprintln!(
+                        "{} packets from {} at {router} were not sent",
+                        found.foreign, behind.name
+                    );
                 }
             }
         }
@@ -149,8 +154,8 @@ fn print(inspection: &Inspection, figures: &Figures, as_json: bool) {
             json!({
                 "schema": "srwan.lab.inspect/1", "packets": figures.captured.packets,
                 "lost_by_capture": figures.captured.lost, "paths": paths, "sent": inspection.sent,
-                "violations": inspection.violations, "inner_arrived": figures.arrived,
-                "inner_foreign": figures.foreign, "readable": figures.readable,
+                "violations": inspection.violations, "inner_arrived": figures.inner.arrived,
+                "inner_foreign": figures.inner.foreign, "readable": figures.readable,
             })
         );
         return;
@@ -160,7 +165,7 @@ fn print(inspection: &Inspection, figures: &Figures, as_json: bool) {
     }
     println!(
         "{} inner packets arrived, {} of them differ from all that were sent",
-        figures.arrived, figures.foreign
+        figures.inner.arrived, figures.inner.foreign
     );
     println!("{} packets between routers in which an inner packet can be read", figures.readable);
     println!(

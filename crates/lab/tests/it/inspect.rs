@@ -2,7 +2,9 @@
 
 use std::net::IpAddr;
 
-use srwan_lab::inspect::{Directory, Inspection, foreign_inner, inspect, readable};
+use srwan_lab::fabric::packet::transport_checksum;
+use srwan_lab::inner::{Compared, compare};
+use srwan_lab::inspect::{Directory, Inspection, inspect, readable};
 use srwan_lab::pcap::{self, Frame};
 use srwan_wire::id::{LaneLabel, LinkIndex, NodeId, PathId, SessionIndex};
 use srwan_wire::segment::Header;
@@ -89,7 +91,8 @@ fn inner_packets_must_have_been_sent_and_stay_sealed_outside() {
     changed.packet[100] ^= 1;
     let source = IpAddr::from([198, 19, 1, 10]);
     let received = [inner.clone(), changed];
-    assert_eq!(foreign_inner(std::slice::from_ref(&inner), &received, source), (2, 1));
+    let compared = compare(std::slice::from_ref(&inner), &received, source);
+    assert_eq!(compared, Compared { arrived: 2, foreign: 1 });
     let sealed = frame(vec![0x45; 400]);
     assert_eq!(readable(std::slice::from_ref(&inner), &[sealed]), 0);
     let open = frame([vec![0; 80], inner.packet.clone()].concat());
@@ -105,4 +108,29 @@ fn a_pcap_file_reads_back_what_was_written() {
     assert_eq!(pcap::read(file.as_slice()).unwrap(), [frame]);
     assert!(pcap::read(&file[..file.len() - 1]).is_err());
     assert!(pcap::read(&[0; 30][..]).is_err());
+}
+
+/// A TCP segment of one connection.
+fn segment(first: u32, data: &[u8]) -> Frame {
+    let mut packet = udp_v4([198, 19, 1, 10], [198, 19, 4, 10], &[&[0; 12], data].concat());
+    packet[9] = 6;
+    packet[20..28].copy_from_slice(&[4, 0, 0, 80, 0, 0, 0, 0]);
+    packet[24..28].copy_from_slice(&first.to_be_bytes());
+    packet[28..40].copy_from_slice(&[0, 0, 0, 0, 0x50, 0x10, 1, 0, 0, 0, 0, 0]);
+    Frame { time_ns: 0, packet }
+}
+
+#[test]
+fn tcp_data_are_compared_by_their_place_however_they_were_cut() {
+    let source = IpAddr::from([198, 19, 1, 10]);
+    let sent = [segment(100, b"abcdefgh"), segment(108, b"ijkl")];
+    let judge = |received: Frame| compare(&sent, &[received], source).foreign;
+    assert_eq!(judge(segment(104, b"efghij")), 0);
+    assert_eq!(judge(segment(104, b"efgHij")), 1);
+    assert_eq!(judge(segment(110, b"klm")), 1, "the last byte was never sent");
+    // An acknowledgement without data is compared whole; the kernel left its checksum to the device.
+    let (unfinished, mut finished) = (segment(112, b""), segment(112, b""));
+    let sum = transport_checksum(&finished.packet, 20, 6);
+    finished.packet[36..38].copy_from_slice(&sum.to_be_bytes());
+    assert_eq!(compare(&[unfinished], &[finished], source), Compared { arrived: 1, foreign: 0 });
 }

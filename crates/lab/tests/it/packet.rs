@@ -3,7 +3,9 @@
 use std::net::UdpSocket;
 
 use proptest::prelude::*;
-use srwan_lab::fabric::packet::{checksum, decrement_hops, ends, flip_bit, payload, too_big};
+use srwan_lab::fabric::packet::{
+    checksum, decrement_hops, ends, flip_bit, payload, too_big, transport_checksum,
+};
 
 /// An IPv4 + UDP packet with right checksums.
 pub fn udp_v4(source: [u8; 4], target: [u8; 4], data: &[u8]) -> Vec<u8> {
@@ -49,7 +51,11 @@ fn a_kernel_would_accept_what_is_built_here() {
     // Proof that the checksums of this file are those of the kernel: the same data over loopback passes.
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     socket.send_to(b"x", socket.local_addr().unwrap()).unwrap();
-    assert_eq!(udp_sum(&udp_v4([127, 0, 0, 1], [127, 0, 0, 1], b"x")), 0);
+    let packet = udp_v4([127, 0, 0, 1], [127, 0, 0, 1], b"x");
+    assert_eq!(udp_sum(&packet), 0);
+    let mut empty = packet.clone();
+    empty[26..28].fill(0);
+    assert_eq!(transport_checksum(&empty, 20, 17).to_be_bytes(), packet[26..28]);
 }
 
 #[test]
