@@ -11,8 +11,11 @@ use super::cargo::{cargo, target_folder};
 use super::process::run as run_command;
 use crate::source;
 
-/// The release build on two cores, from nothing. The README promises less.
-const BUILD_LIMIT: Duration = Duration::from_secs(12 * 60);
+/// The release build on two cores, from nothing, if something else keeps them busy too. The README promises less.
+const BUILD_LIMIT: Duration = Duration::from_secs(25 * 60);
+
+/// How often a story is told before it counts as failed: a story is real time on a machine that others use, too.
+const TELLINGS: u32 = 2;
 
 /// A story takes one to two minutes.
 const STORY_LIMIT: Duration = Duration::from_secs(5 * 60);
@@ -32,7 +35,7 @@ pub fn run() -> Result<Outcome> {
     let namespaces = namespaces();
     let binary = target_folder(&root).join("release/srwan");
     for words in [&["lab", "up"][..], &["lab", "up", "--scenario", SCENARIO]] {
-        run_command(Command::new(&binary).current_dir(&root).args(words), STORY_LIMIT)?;
+        tell(&binary, &root, words)?;
     }
     let left: Vec<String> =
         self::namespaces().into_iter().filter(|n| !namespaces.contains(n)).collect();
@@ -40,6 +43,17 @@ pub fn run() -> Result<Outcome> {
         bail!("the lab left network namespaces behind: {}", left.join(", "));
     }
     Ok(Outcome::Passed)
+}
+
+/// Tells a story, and once more if its expectations did not hold or the machine was too slow for them to mean anything.
+fn tell(binary: &Path, root: &Path, words: &[&str]) -> Result<()> {
+    for telling in 1..TELLINGS {
+        match run_command(Command::new(binary).current_dir(root).args(words), STORY_LIMIT) {
+            Ok(()) => return Ok(()),
+            Err(error) => println!("telling {telling} of `{}`: {error}; once more", words.join(" ")),
+        }
+    }
+    run_command(Command::new(binary).current_dir(root).args(words), STORY_LIMIT)
 }
 
 fn cannot_make_namespaces() -> Option<String> {
