@@ -50,7 +50,9 @@ fn tell(binary: &Path, root: &Path, words: &[&str]) -> Result<()> {
     for telling in 1..TELLINGS {
         match run_command(Command::new(binary).current_dir(root).args(words), STORY_LIMIT) {
             Ok(()) => return Ok(()),
-            Err(error) => println!("telling {telling} of `{}`: {error}; once more", words.join(" ")),
+            Err(error) => {
+                println!("telling {telling} of `{}`: {error}; once more", words.join(" "))
+            }
         }
     }
     run_command(Command::new(binary).current_dir(root).args(words), STORY_LIMIT)
