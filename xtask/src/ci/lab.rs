@@ -8,7 +8,7 @@ use anyhow::{Result, bail};
 
 use super::Outcome;
 use super::cargo::{cargo, target_folder};
-use super::process::run as run_command;
+use super::process::{run as run_command, status_of};
 use crate::source;
 
 /// The release build on two cores, from nothing, if something else keeps them busy too. The README promises less.
@@ -19,6 +19,9 @@ const TELLINGS: u32 = 2;
 
 /// A story takes one to two minutes.
 const STORY_LIMIT: Duration = Duration::from_secs(5 * 60);
+
+/// Exit code of a story whose links were late by more than 2 ms at p99: neither held nor failed (docs/testing.md).
+const EXIT_INCONCLUSIVE: i32 = 8;
 
 /// Told beside the default story: the one whose expectations the default does not have.
 const SCENARIO: &str = "path-death";
@@ -34,28 +37,48 @@ pub fn run() -> Result<Outcome> {
     }
     let namespaces = namespaces();
     let binary = target_folder(&root).join("release/srwan");
+    let mut inconclusive = Vec::new();
     for words in [&["lab", "up"][..], &["lab", "up", "--scenario", SCENARIO]] {
-        tell(&binary, &root, words)?;
+        if let Told::Inconclusive = tell(&binary, &root, words)? {
+            inconclusive.push(words.join(" "));
+        }
     }
     let left: Vec<String> =
         self::namespaces().into_iter().filter(|n| !namespaces.contains(n)).collect();
     if !left.is_empty() {
         bail!("the lab left network namespaces behind: {}", left.join(", "));
     }
-    Ok(Outcome::Passed)
+    if inconclusive.is_empty() {
+        return Ok(Outcome::Passed);
+    }
+    let stories = inconclusive.join(", ");
+    Ok(Outcome::Skipped(format!("this machine was too slow to judge {stories}")))
 }
 
-/// Tells a story, and once more if its expectations did not hold or the machine was too slow for them to mean anything.
-fn tell(binary: &Path, root: &Path, words: &[&str]) -> Result<()> {
-    for telling in 1..TELLINGS {
-        match run_command(Command::new(binary).current_dir(root).args(words), STORY_LIMIT) {
-            Ok(()) => return Ok(()),
-            Err(error) => {
-                println!("telling {telling} of `{}`: {error}; once more", words.join(" "))
-            }
+/// What came of a story.
+enum Told {
+    /// All expectations held.
+    Held,
+    /// The machine was too slow for the figures to mean anything.
+    Inconclusive,
+}
+
+/// Tells a story, and once more if it did not hold.
+///
+/// **Errors:** an expectation did not hold at the last telling on a machine that was fast enough to judge it.
+fn tell(binary: &Path, root: &Path, words: &[&str]) -> Result<Told> {
+    let story = words.join(" ");
+    for telling in 1..=TELLINGS {
+        let mut command = Command::new(binary);
+        let status = status_of(command.current_dir(root).args(words), STORY_LIMIT)?;
+        match status.code() {
+            Some(0) => return Ok(Told::Held),
+            Some(EXIT_INCONCLUSIVE) => println!("telling {telling} of `{story}`: inconclusive"),
+            _ if telling < TELLINGS => println!("telling {telling} of `{story}`: {status}"),
+            _ => bail!("`{story}` ended with {status}"),
         }
     }
-    run_command(Command::new(binary).current_dir(root).args(words), STORY_LIMIT)
+    Ok(Told::Inconclusive)
 }
 
 fn cannot_make_namespaces() -> Option<String> {

@@ -23,6 +23,15 @@ pub fn run(command: &mut Command, limit: Duration) -> Result<()> {
     judge(&shown, wait(child, limit, &shown)?)
 }
 
+/// Runs `command` to its end, and leaves it to the caller what its exit status means.
+///
+/// **Errors:** it cannot be started, or it is not done within `limit`.
+pub fn status_of(command: &mut Command, limit: Duration) -> Result<ExitStatus> {
+    let shown = show(command);
+    let child = start(command)?;
+    wait(child, limit, &shown)
+}
+
 /// Runs `command` to its end, and hands each line of its standard output to `see` after printing it.
 ///
 /// **Errors:** as [`run`].
