@@ -11,19 +11,30 @@
 //! | GET `/v1/routers` | [`Routers`] | registered routers |
 //! | GET `/v1/tickets[?account=K]` | [`Tickets`] | settlements, newest first |
 //! | GET `/v1/block/{height}` | [`Block`] | one block |
+//! | GET `/v1/header/{height}` | [`Header`] | one header, with what its digest covers |
+//! | GET `/v1/certificate/{height}` | [`Certificate`] | the proof that a block is final |
+//! | GET `/v1/proof/account/{key}` | [`Proof`] | an account, and the proof of it |
+//! | GET `/v1/proof/lane/{id}` | [`Proof`] | a lane, and the proof of it |
+//! | GET `/v1/validators` | [`Validators`] | who finalizes, and who could |
 //! | GET `/v1/supply` | [`Supply`] | where all coins are |
+//! | GET `/v1/events[?from=SEQ]` | [`Event`] | WebSocket: one JSON text per event |
+//! | GET `/metrics` | text | Prometheus |
 //! | GET `/health` | [`Health`] | 200 if it takes transactions, else 503 |
 //!
 //! Everything that is answered is final. Every answer carries `schema`; fields are only ever added.
 //! Coins are decimal strings, because a JSON number loses digits; keys and hashes are hexadecimal.
 
+mod chain;
 mod client;
 mod convert;
+mod event;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::chain::{Certificate, Header, Proof, ValidatorInfo, Validators};
 pub use self::client::{LedgerClient, TX_WAIT_MS_MAX};
 pub use self::convert::problem;
+pub use self::event::{Event, Happened};
 use crate::http::ApiError;
 
 /// What a validator runs, and at which height it is.
@@ -49,8 +60,23 @@ pub struct Status {
     pub validators: Vec<Validator>,
     /// Transactions that wait for a block.
     pub pending_txs: u64,
-    /// Whether transactions are taken; false after a storage fault.
+    /// Whether transactions are taken; false while catching up and after a storage fault.
     pub accepting: bool,
+    /// The committee's epoch that the next block is in.
+    #[serde(default)]
+    pub epoch: u64,
+    /// Consensus keys of those who vote on it, ascending.
+    #[serde(default)]
+    pub committee: Vec<String>,
+    /// Other validators that this one hears.
+    #[serde(default)]
+    pub peers: u32,
+    /// Whether this validator is catching up with its peers.
+    #[serde(default)]
+    pub syncing: bool,
+    /// Blocks that are known to be final but not executed here.
+    #[serde(default)]
+    pub behind: u64,
     /// Whether all coins add up to the supply, counted when asked.
     pub conserved: bool,
     /// The supply.
@@ -415,8 +441,11 @@ pub struct Supply {
 /// Whether a validator works.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
-    /// `ok` or `failed`.
+    /// `ok`, `syncing` or `failed`.
     pub status: String,
     /// Height of the last final block.
     pub height: u64,
+    /// Blocks that are known to be final but not executed here.
+    #[serde(default)]
+    pub behind: u64,
 }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Account, Block, Lane, Lanes, Status, Submit, Submitted, Supply, Tickets, Tx};
+use super::{
+    Account, Block, Certificate, Header, Lane, Lanes, Proof, Status, Submit, Submitted, Supply,
+    Tickets, Tx, Validators,
+};
 use crate::http::{ApiError, Call, HttpClient};
 use srwan_ledger::hash::TxHash;
 use srwan_ledger::tx::SignedTx;
@@ -16,6 +19,9 @@ pub const TX_WAIT_MS_MAX: u64 = 30_000;
 
 /// What a waiting call gets beyond the time that the validator waits.
 const WAIT_MARGIN: Duration = Duration::from_secs(5);
+
+/// What a question for a proof gets: the validator waits up to 30 s for the next header.
+const PROOF_WAIT: Duration = Duration::from_secs(35);
 
 /// Speaks to one validator.
 #[derive(Clone, Debug)]
@@ -95,6 +101,45 @@ impl LedgerClient {
     /// **Errors:** the call failed, or there is no such block (404).
     pub async fn block(&self, height: Height) -> Result<Block, ApiError> {
         self.http.get(&format!("/v1/block/{height}")).await
+    }
+
+    /// One header.
+    ///
+    /// **Errors:** the call failed, or there is no such block (404).
+    pub async fn header(&self, height: Height) -> Result<Header, ApiError> {
+        self.http.get(&format!("/v1/header/{height}")).await
+    }
+
+    /// The proof that the block of `height` is final.
+    ///
+    /// **Errors:** the call failed, or there is no such block (404).
+    pub async fn certificate(&self, height: Height) -> Result<Certificate, ApiError> {
+        self.http.get(&format!("/v1/certificate/{height}")).await
+    }
+
+    /// An account with the proof of it; waits for a header that names the state it is in.
+    ///
+    /// **Errors:** the call failed, or no such header came in time (503).
+    pub async fn prove_account(&self, key: &AccountKey) -> Result<Proof, ApiError> {
+        self.proof(format!("/v1/proof/account/{key}")).await
+    }
+
+    /// A lane with the proof of it; waits for a header that names the state it is in.
+    ///
+    /// **Errors:** the call failed, or no such header came in time (503).
+    pub async fn prove_lane(&self, id: &LaneId) -> Result<Proof, ApiError> {
+        self.proof(format!("/v1/proof/lane/{id}")).await
+    }
+
+    async fn proof(&self, path: String) -> Result<Proof, ApiError> {
+        self.http.call(Call::get(path).timeout(PROOF_WAIT)).await?.json()
+    }
+
+    /// Who finalizes, and who could.
+    ///
+    /// **Errors:** the call failed.
+    pub async fn validators(&self) -> Result<Validators, ApiError> {
+        self.http.get("/v1/validators").await
     }
 
     /// Where all coins are.

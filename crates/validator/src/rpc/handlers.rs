@@ -38,7 +38,7 @@ pub async fn health(State(served): App) -> (StatusCode, Json<api::Health>) {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "failed")
     };
-    (code, Json(api::Health { status: status.to_owned(), height }))
+    (code, Json(api::Health { status: status.to_owned(), height, behind: 0 }))
 }
 
 pub async fn status(State(served): App) -> Json<api::Status> {
@@ -61,6 +61,11 @@ pub async fn status(State(served): App) -> Json<api::Status> {
         validators: state.validators().iter().map(validator).collect(),
         pending_txs: u64::try_from(pending).unwrap_or(u64::MAX),
         accepting: served.ledger.is_accepting(),
+        epoch: 0,
+        committee: Vec::new(),
+        peers: 0,
+        syncing: false,
+        behind: 0,
         conserved: state.supply().total == u128::from(state.supply_total().base()),
         supply_coins: state.supply_total().to_string(),
         params: api::Params::of(state.params()),
