@@ -244,27 +244,29 @@ impl Lab {
     fn start_daemons(&mut self) -> Result<()> {
         let Some(settings) = Settings::new(&self.place, &self.plan)? else { return Ok(()) };
         settings.write()?;
-        let init = settings.ledger_init();
-        for role in [Role::Ledger, Role::Controller] {
-            let node =
-                self.plan.scenario.with_role(role).next().context("the parser adds both")?.clone();
-            if role == Role::Ledger {
-                self.run_to_end(&node, init.clone())?;
-            }
-            let order = self.daemon(&node).context("both are daemons")?;
-            self.start_and_wait(order)?;
+        for (ledger, init) in settings.ledger_inits() {
+            self.run_to_end(&ledger, init)?;
+        }
+        for role in [Role::Ledger, Role::Controller, Role::Router] {
+            self.start_all(role)?;
         }
         let routers: Vec<Node> = self.plan.scenario.with_role(Role::Router).cloned().collect();
-        for node in &routers {
-            let order = self.daemon(node).context("routers are daemons")?;
+        self.open_portals(&routers)
+    }
+
+    /// Starts the daemons of a role together, since they may need each other, and waits for all.
+    fn start_all(&mut self, role: Role) -> Result<()> {
+        let nodes: Vec<Node> = self.plan.scenario.with_role(role).cloned().collect();
+        for node in &nodes {
+            let order = self.daemon(node).context("the role has a daemon")?;
             self.processes.push(order.start()?);
         }
         self.note()?;
-        let first = self.processes.len() - routers.len();
-        for router in &mut self.processes[first..] {
-            router.wait_ready(&self.options.stop)?;
+        let first = self.processes.len() - nodes.len();
+        for process in &mut self.processes[first..] {
+            process.wait_ready(&self.options.stop)?;
         }
-        self.open_portals(&routers)
+        Ok(())
     }
 
     /// Leads ports of this machine to the routers' portals; taken ports are only told in the log.
@@ -293,10 +295,10 @@ impl Lab {
         Some(self.order(&node.name, node.name.as_str(), command))
     }
 
-    fn run_to_end(&mut self, node: &Node, arguments: Vec<String>) -> Result<()> {
+    fn run_to_end(&mut self, node: &NodeName, arguments: Vec<String>) -> Result<()> {
         let program = self.options.daemon_program.as_ref().context("only with daemons")?;
         let command = std::iter::once(text(program)).chain(arguments).collect();
-        let mut running = self.order(&node.name, "init", command).start()?;
+        let mut running = self.order(node, "init", command).start()?;
         let gone = running.wait_gone(std::time::Instant::now() + INIT_WAIT);
         let status = running.ended();
         anyhow::ensure!(

@@ -43,5 +43,8 @@ const SHIPPED: &[(&str, &str)] = &[
     ("router-dies", include_str!("../scenarios/router-dies.toml")),
     ("chain6", include_str!("../scenarios/chain6.toml")),
     ("kills", include_str!("../scenarios/kills.toml")),
+    ("validators4", include_str!("../scenarios/validators4.toml")),
+    ("validator-dies", include_str!("../scenarios/validator-dies.toml")),
+    ("validators-halt", include_str!("../scenarios/validators-halt.toml")),
     ("one-ended", include_str!("../scenarios/one-ended.toml")),
 ];

@@ -9,7 +9,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::{LinkShape, Node, NodeName, Role, Scenario, Underlay};
+use crate::scenario::{
+    LinkShape, NODES_MAX, Node, NodeName, Role, Scenario, Underlay, VALIDATORS_MAX,
+};
 
 /// A scenario with addresses.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,11 +52,12 @@ impl Plan {
     pub fn new(scenario: Scenario) -> Self {
         let mut plan = Self { scenario, sites: Vec::new(), behind: Vec::new() };
         let nodes = plan.scenario.nodes.clone();
-        let mut numbers = 1..CONTROLLER;
+        let mut numbers = 1..LEDGERS_MORE_FIRST;
+        let mut ledgers = std::iter::once(LEDGER).chain(LEDGERS_MORE_FIRST..CONTROLLER);
         for node in nodes.iter().filter(|node| node.behind.is_none()) {
             let number = match node.role {
                 Role::Controller => Some(CONTROLLER),
-                Role::Ledger => Some(LEDGER),
+                Role::Ledger => ledgers.next(),
                 Role::Router | Role::Host | Role::Web => numbers.next(),
             };
             let number =
@@ -183,6 +186,10 @@ fn in_v6(lan: Ipv6Net, host: u8) -> Ipv6Addr {
 /// Site numbers of the two services, after all others.
 const CONTROLLER: u8 = 250;
 const LEDGER: u8 = 251;
+/// The second validator's; the rest follow, up to the controller.
+const LEDGERS_MORE_FIRST: u8 = 244;
+const _: () = assert!(1 + (CONTROLLER - LEDGERS_MORE_FIRST) as usize == VALIDATORS_MAX);
+const _: () = assert!(NODES_MAX < LEDGERS_MORE_FIRST as usize);
 /// First machine behind a router.
 const HOST_FIRST: u8 = 10;
 /// The router on its LAN.

@@ -23,12 +23,14 @@ pub struct Settings<'a> {
     place: &'a Place,
     plan: &'a Plan,
     controller: Service,
-    ledger: Service,
+    /// The validators, in file order.
+    ledgers: Vec<Service>,
 }
 
-/// One of the two services: its address and its public key.
+/// The controller or a validator: its address and its public key.
 struct Service {
     name: NodeName,
+    address: IpAddr,
     url: String,
     key: String,
 }
@@ -37,21 +39,24 @@ struct Service {
 pub const ROUTER_PORT: u16 = 4766;
 const CONTROLLER_PORT: u16 = 7080;
 pub const LEDGER_PORT: u16 = 7090;
+/// Validators to each other.
+const LEDGER_P2P_PORT: u16 = 7091;
 
 impl<'a> Settings<'a> {
-    /// Draws the keys of the two services; `None` for a plan without routers.
+    /// Draws the keys of the services; `None` for a plan without routers.
     pub fn new(place: &'a Place, plan: &'a Plan) -> Result<Option<Self>> {
-        let service = |role: Role, port: u16, file: &str| -> Result<Option<Service>> {
-            let Some(node) = plan.scenario.with_role(role).next() else { return Ok(None) };
-            let address = plan.address(&node.name).context("every site has an address")?;
-            let key = draw_key(&place.state(&node.name).join(file))?;
-            let url = format!("http://{}", SocketAddr::new(address, port));
-            Ok(Some(Service { name: node.name.clone(), url, key }))
+        let services = |role: Role, port: u16, file: &str| -> Result<Vec<Service>> {
+            let service = |node: &Node| -> Result<Service> {
+                let address = plan.address(&node.name).context("every site has an address")?;
+                let key = draw_key(&place.state(&node.name).join(file))?;
+                let url = format!("http://{}", SocketAddr::new(address, port));
+                Ok(Service { name: node.name.clone(), address, url, key })
+            };
+            plan.scenario.with_role(role).map(service).collect()
         };
-        let controller = service(Role::Controller, CONTROLLER_PORT, "controller.key")?;
-        let ledger = service(Role::Ledger, LEDGER_PORT, "validator.key")?;
-        let both = controller.zip(ledger);
-        Ok(both.map(|(controller, ledger)| Self { place, plan, controller, ledger }))
+        let controller = services(Role::Controller, CONTROLLER_PORT, "controller.key")?.pop();
+        let ledgers = services(Role::Ledger, LEDGER_PORT, "validator.key")?;
+        Ok(controller.map(|controller| Self { place, plan, controller, ledgers }))
     }
 
     /// Writes everything.
@@ -74,40 +79,71 @@ impl<'a> Settings<'a> {
         Ok(())
     }
 
-    /// The command that makes the chain, and those that run the daemon of a node.
-    pub fn ledger_init(&self) -> Vec<String> {
-        let genesis = self.genesis_file();
-        let state = self.place.state(&self.ledger.name);
-        let words = ["ledger", "init", "--genesis", &path(&genesis), "--state-dir", &path(&state)];
-        words.map(str::to_owned).to_vec()
+    /// For each validator's node, the command that makes the chain there.
+    pub fn ledger_inits(&self) -> Vec<(NodeName, Vec<String>)> {
+        let genesis = path(&self.genesis_file());
+        let init = |ledger: &Service| {
+            let state = path(&self.place.state(&ledger.name));
+            let words = ["ledger", "init", "--genesis", &genesis, "--state-dir", &state];
+            (ledger.name.clone(), words.map(str::to_owned).to_vec())
+        };
+        self.ledgers.iter().map(init).collect()
     }
 
+    /// One file for all validators: they begin the same chain or none.
     fn genesis_file(&self) -> PathBuf {
-        self.place.node(&self.ledger.name).join("genesis.toml")
+        self.place.folder().join("genesis.toml")
     }
 
     fn write_ledger(&self, accounts: &[String]) -> Result<()> {
-        let mut account = Vec::new();
-        for key in accounts {
-            account
-                .push(Value::Table(table([("key", text(key)), ("coins", text(COINS_PER_ROUTER))])));
-        }
-        let validator = table([("key", text(&self.ledger.key)), ("power", Value::Integer(1))]);
+        let account = accounts
+            .iter()
+            .map(|key| Value::Table(table([("key", text(key)), ("coins", text(COINS_PER_ROUTER))])))
+            .collect();
+        let validator = self.ledgers.iter().map(|ledger| Value::Table(self.validator(ledger)));
         let genesis = table([
             ("chain", text("lab")),
             ("supply_coins", text(SUPPLY_COINS)),
             ("account", Value::Array(account)),
-            ("validator", Value::Array(vec![Value::Table(validator)])),
+            ("validator", Value::Array(validator.collect())),
         ]);
         write_toml(&self.genesis_file(), &genesis)?;
-        let key_file = self.place.state(&self.ledger.name).join("validator.key");
-        let config = table([
-            ("listen", text(&self.listen(LEDGER_PORT))),
-            ("state_dir", text(&path(&self.place.state(&self.ledger.name)))),
-            ("genesis", text(&path(&self.genesis_file()))),
-            ("validator_key", text(&path(&key_file))),
-        ]);
-        self.write_config(&self.ledger.name, config)
+        for ledger in &self.ledgers {
+            let state = self.place.state(&ledger.name);
+            let mut config = table([
+                ("listen", text(&self.listen(LEDGER_PORT))),
+                ("state_dir", text(&path(&state))),
+                ("genesis", text(&path(&self.genesis_file()))),
+                ("validator_key", text(&path(&state.join("validator.key")))),
+            ]);
+            if self.has_committee() {
+                config.insert("p2p_listen".into(), text(&self.listen(LEDGER_P2P_PORT)));
+            }
+            self.write_config(&ledger.name, config)?;
+        }
+        Ok(())
+    }
+
+    fn validator(&self, ledger: &Service) -> Table {
+        let mut validator = table([("key", text(&ledger.key)), ("power", Value::Integer(1))]);
+        if self.has_committee() {
+            let address = SocketAddr::new(ledger.address, LEDGER_P2P_PORT);
+            validator.insert("address".into(), text(&address.to_string()));
+        }
+        validator
+    }
+
+    /// Whether there are peers to speak to.
+    fn has_committee(&self) -> bool {
+        self.ledgers.len() > 1
+    }
+
+    /// The validators as a client's configuration names them, beginning with another one for each client.
+    fn ledger_urls(&self, client: usize) -> Table {
+        let mut urls: Vec<&str> = self.ledgers.iter().map(|ledger| ledger.url.as_str()).collect();
+        let first = client % urls.len().max(1);
+        urls.rotate_left(first);
+        table([("url", text(urls.first().copied().unwrap_or_default()))])
     }
 
     fn write_controller(&self, tokens: &[String]) -> Result<()> {
@@ -117,7 +153,7 @@ impl<'a> Settings<'a> {
             ("listen", text(&self.listen(CONTROLLER_PORT))),
             ("state_dir", text(&path(&self.place.state(&self.controller.name)))),
             ("join_tokens_file", text(&path(&file))),
-            ("ledger", Value::Table(table([("url", text(&self.ledger.url))]))),
+            ("ledger", Value::Table(self.ledger_urls(0))),
         ]);
         // The controller tells members how often to pulse: as often as the first router was told to.
         let pulse = self.plan.scenario.with_role(Role::Router).find_map(|node| node.router.pulse);
@@ -155,7 +191,7 @@ impl<'a> Settings<'a> {
             ("listen", text(&self.listen(ROUTER_PORT))),
             ("endpoints", Value::Array(endpoints)),
             ("controller", Value::Table(self.controller_of(node))),
-            ("ledger", Value::Table(table([("url", text(&self.ledger.url))]))),
+            ("ledger", Value::Table(self.ledger_urls(usize::from(site.number)))),
             ("location", Value::Table(location(node))),
             ("site", Value::Table(table([("prefixes", Value::Array(prefixes))]))),
             ("geo", Value::Table(self.geo())),

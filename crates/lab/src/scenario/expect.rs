@@ -48,6 +48,10 @@ pub enum ExpectKind {
     Failover { flow: String, way: Way, p50: Duration, max: Duration },
     /// The sum of all coins is at the end what it was at the start.
     CoinsConserved,
+    /// What tickets settled joins without a gap or an overlap in every lane, and is what the lane paid.
+    SettledOnce,
+    /// All validators are at the same height with the same state, once nothing is on its way.
+    LedgersAgree,
     /// A router was paid for relaying: this one, or any.
     RelayEarned { node: Option<NodeName> },
 }
@@ -88,6 +92,8 @@ impl ExpectKind {
             Self::SwitchesAtMost { .. } => "switches-at-most",
             Self::Failover { .. } => "failover",
             Self::CoinsConserved => "coins-conserved",
+            Self::SettledOnce => "settled-once",
+            Self::LedgersAgree => "ledgers-agree",
             Self::RelayEarned { .. } => "relay-earned",
         }
     }

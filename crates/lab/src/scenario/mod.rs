@@ -27,6 +27,8 @@ pub use quantity::{BitRate, NodeName, Probability};
 
 /// Nodes in one scenario: 100 routers (one group), their hosts, and the two services.
 pub const NODES_MAX: usize = 240;
+/// Validators of the ledger in one scenario: two may fail, and more would not fit on one machine beside routers.
+pub const VALIDATORS_MAX: usize = 7;
 /// Events, flows or expectations in one scenario; a person writes them, so more is a mistake.
 pub const ENTRIES_MAX: usize = 200;
 /// Bytes in a scenario file: generous for 240 nodes and a full mesh of links.
@@ -97,7 +99,7 @@ pub enum Role {
     Web,
     /// The controller.
     Controller,
-    /// The ledger validator.
+    /// A validator of the ledger.
     Ledger,
 }
 

@@ -11,7 +11,7 @@ use super::raw::{
 use super::{
     Action, BitRate, Bulk, Direction, ENTRIES_MAX, Event, Flow, Impairment, Link, LinkChange,
     LinkShape, NODES_MAX, Node, NodeName, Probability, Program, Role, RouterOverrides,
-    SCENARIO_OCTETS_MAX, Scenario, Underlay, cities, resolve, wanted,
+    SCENARIO_OCTETS_MAX, Scenario, Underlay, VALIDATORS_MAX, cities, resolve, wanted,
 };
 
 type Result<T> = std::result::Result<T, ScenarioError>;
@@ -44,7 +44,7 @@ fn fill(scenario: &mut Scenario, raw: &RawFile, text: &str) -> Result<()> {
     for node in &raw.node {
         add_node(scenario, node.get_ref(), &raw.scenario.get_ref().router, At(at(node.span())))?;
     }
-    add_services(scenario);
+    add_services(scenario, validators(scenario, raw, text)?);
     for link in &raw.link {
         add_links(scenario, link.get_ref(), At(at(link.span())))?;
     }
@@ -138,26 +138,46 @@ fn role(raw: RawRole) -> Role {
     }
 }
 
+/// How many validators `[ledger]` asks for; a file that places them itself has said so already.
+fn validators(scenario: &Scenario, raw: &RawFile, text: &str) -> Result<usize> {
+    let Some(ledger) = &raw.ledger else { return Ok(1) };
+    let (at, count) = (At(line_of(text, ledger.span().start)), ledger.get_ref().validators);
+    at.check((1..=VALIDATORS_MAX).contains(&count), || {
+        format!("validators = {count}: between 1 and {VALIDATORS_MAX}")
+    })?;
+    let placed = scenario.with_role(Role::Ledger).next().is_some();
+    at.check(!placed, || "the file has nodes of role ledger: each is a validator".into())?;
+    Ok(count)
+}
+
 /// Every network of routers needs the two services; a file that does not place them gets them nearby.
-fn add_services(scenario: &mut Scenario) {
+fn add_services(scenario: &mut Scenario, validators: usize) {
     if scenario.with_role(Role::Router).next().is_none() {
         return;
     }
-    for role in [Role::Controller, Role::Ledger] {
-        if scenario.with_role(role).next().is_none() {
-            let name = NodeName::new(role.word()).expect("both words are names");
-            let router = RouterOverrides::default();
-            let node = Node {
-                name,
-                role,
-                city: None,
-                asn: ASN_SERVICE,
-                behind: None,
-                prefixes: vec![],
-                router,
-            };
-            scenario.nodes.push(node);
-        }
+    if scenario.with_role(Role::Controller).next().is_none() {
+        scenario.nodes.push(service(Role::Controller, Role::Controller.word()));
+    }
+    if scenario.with_role(Role::Ledger).next().is_some() {
+        return;
+    }
+    if validators == 1 {
+        scenario.nodes.push(service(Role::Ledger, Role::Ledger.word()));
+        return;
+    }
+    let numbered = (1..=validators).map(|number| format!("{}-{number}", Role::Ledger.word()));
+    scenario.nodes.extend(numbered.map(|name| service(Role::Ledger, &name)));
+}
+
+fn service(role: Role, name: &str) -> Node {
+    Node {
+        name: NodeName::new(name).expect("the words of roles are names, also with a digit"),
+        role,
+        city: None,
+        asn: ASN_SERVICE,
+        behind: None,
+        prefixes: vec![],
+        router: RouterOverrides::default(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// Name of a node: 1 to 12 of `a-z 0-9 -`, beginning with a letter, so that it fits a file name anywhere.
+/// Name of a node: 1 to 16 of `a-z 0-9 -`, beginning with a letter, so that it fits a file name anywhere.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct NodeName(String);
@@ -119,7 +119,7 @@ impl fmt::Display for BitRate {
 }
 
 /// Interface names and the paths of unix sockets are short; the longest prefix added to a name is 20.
-const NAME_CHARS_MAX: usize = 12;
+const NAME_CHARS_MAX: usize = 16;
 const PPM: u32 = 1_000_000;
 /// A slower link would hold one packet for 12 s.
 const RATE_MIN: u64 = 1_000;

@@ -10,6 +10,7 @@ use super::Way;
 #[serde(deny_unknown_fields)]
 pub struct RawFile {
     pub scenario: Spanned<RawHeader>,
+    pub ledger: Option<Spanned<RawLedger>>,
     #[serde(default)]
     pub node: Vec<Spanned<RawNode>>,
     #[serde(default)]
@@ -38,6 +39,13 @@ pub struct RawHeader {
     pub link: RawLink,
     #[serde(default)]
     pub router: RawRouter,
+}
+
+/// How the ledger is run.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawLedger {
+    pub validators: usize,
 }
 
 fn one() -> u64 {
@@ -266,6 +274,8 @@ pub enum RawExpect {
         way: Way,
     },
     CoinsConserved {},
+    SettledOnce {},
+    LedgersAgree {},
     RelayEarned {
         node: Option<String>,
     },

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::error::{ScenarioError, nearest};
-use super::{LinkShape, Node, Role, Scenario, Way, cities};
+use super::{LinkShape, Node, Role, Scenario, VALIDATORS_MAX, Way, cities};
 
 type Result<T> = std::result::Result<T, ScenarioError>;
 
@@ -59,7 +59,8 @@ fn check_behind(scenario: &Scenario, node: &Node) -> Result<()> {
 }
 
 fn check_roles(scenario: &Scenario) -> Result<()> {
-    for (role, max) in [(Role::Controller, 1), (Role::Ledger, 1), (Role::Router, ROUTERS_MAX)] {
+    let most = [(Role::Controller, 1), (Role::Ledger, VALIDATORS_MAX), (Role::Router, ROUTERS_MAX)];
+    for (role, max) in most {
         let count = scenario.with_role(role).count();
         if count > max {
             let what = format!("{count} nodes of role {}; at most {max}", role.word());
@@ -101,7 +102,7 @@ impl Scenario {
     }
 }
 
-/// The controller and the ledger stand in a good place: 2 ms from everyone.
+/// The controller and the validators stand in a good place: 2 ms from everyone.
 const OWD_SERVICE: Duration = Duration::from_millis(2);
 /// One group of 100 and the first of a second one.
 const ROUTERS_MAX: usize = 101;

@@ -80,6 +80,8 @@ impl Look<'_> {
                 max: self.at.seconds("max_s", *max_s)?,
             },
             RawExpect::CoinsConserved {} => ExpectKind::CoinsConserved,
+            RawExpect::SettledOnce {} => ExpectKind::SettledOnce,
+            RawExpect::LedgersAgree {} => ExpectKind::LedgersAgree,
             RawExpect::RelayEarned { node } => {
                 let node = node.as_deref().map(|name| self.router(name)).transpose()?;
                 ExpectKind::RelayEarned { node }

@@ -1,10 +1,13 @@
 //! Whether an expectation held, and the figures that say so. Pure: looks at the record alone.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::scenario::{Action, Expect, ExpectKind, Scenario, Way, Window};
 
-use super::record::{FlowEnd, FlowLog, Record, Route, RouteKey};
+use super::record::{
+    FlowEnd, FlowLog, LaneSettled, LedgerTip, Record, Route, RouteKey, SettledStep,
+};
 
 /// The judgement on one expectation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,7 +75,9 @@ impl Bench<'_> {
             ExpectKind::RelayEarned { node: Some(node) } => node.to_string(),
             ExpectKind::RelayEarned { node: None }
             | ExpectKind::MatrixComplete { .. }
-            | ExpectKind::CoinsConserved => String::new(),
+            | ExpectKind::CoinsConserved
+            | ExpectKind::SettledOnce
+            | ExpectKind::LedgersAgree => String::new(),
         }
     }
 
@@ -118,6 +123,8 @@ impl Bench<'_> {
                 self.failover(flow, *way, Limits { p50: *p50, max: *max })
             }
             ExpectKind::CoinsConserved => self.conserved(),
+            ExpectKind::SettledOnce => settled_once(&self.record.lanes),
+            ExpectKind::LedgersAgree => ledgers_agree(&self.record.ledgers),
             ExpectKind::RelayEarned { node } => {
                 self.earned(node.as_ref().map(|node| node.as_str()))
             }
@@ -300,6 +307,68 @@ fn round_trip(log: &FlowLog, window: Window, ms_max: f64) -> Finding {
     }
 }
 
+/// Every octet of every lane was paid for by one ticket, and none was forgotten.
+fn settled_once(lanes: &BTreeMap<String, LaneSettled>) -> Finding {
+    let wrong = lanes.iter().filter_map(|(lane, settled)| Some((lane, settled.flaw()?)));
+    let wrong: Vec<String> = wrong.map(|(lane, why)| format!("lane {lane}: {why}")).collect();
+    if !wrong.is_empty() {
+        return (false, wrong.join("; "));
+    }
+    let steps: Vec<&SettledStep> = lanes.values().flat_map(|lane| &lane.steps).collect();
+    let hashes: BTreeSet<&str> = steps.iter().map(|step| step.hash.as_str()).collect();
+    let octets: u64 = lanes.values().map(|lane| lane.settled).sum();
+    let paid: u128 = lanes.values().map(|lane| lane.paid).sum();
+    let figures = format!(
+        "{} tickets of {} lanes settled {octets} bytes for {}",
+        steps.len(),
+        lanes.len(),
+        coins_text(paid)
+    );
+    (!steps.is_empty() && hashes.len() == steps.len(), figures)
+}
+
+impl LaneSettled {
+    /// What is wrong with it, if anything is.
+    fn flaw(&self) -> Option<String> {
+        let mut reached = 0;
+        for step in &self.steps {
+            if step.before != reached || step.after <= step.before {
+                let (before, after) = (step.before, step.after);
+                return Some(format!("a ticket settled {before}..{after} after {reached}"));
+            }
+            reached = step.after;
+        }
+        let moved: u128 = self.steps.iter().map(|step| step.moved).sum();
+        let unsettled = self.held.saturating_sub(self.settled);
+        if reached != self.settled {
+            Some(format!("tickets reach {reached} bytes, the lane {}", self.settled))
+        } else if moved != self.paid {
+            let (moved, paid) = (coins_text(moved), coins_text(self.paid));
+            Some(format!("tickets moved {moved}, the lane paid {paid}"))
+        } else if unsettled >= UNSETTLED_MAX {
+            Some(format!("evidence for {} bytes, settled {}", self.held, self.settled))
+        } else {
+            None
+        }
+    }
+}
+
+/// One height and one state everywhere.
+fn ledgers_agree(ledgers: &BTreeMap<String, Option<LedgerTip>>) -> Finding {
+    let silent: Vec<&str> =
+        ledgers.iter().filter(|(_, tip)| tip.is_none()).map(|(name, _)| name.as_str()).collect();
+    if !silent.is_empty() {
+        return (false, format!("no answer from {}", silent.join(", ")));
+    }
+    let tips: BTreeSet<(u64, &str)> =
+        ledgers.values().flatten().map(|tip| (tip.height, tip.state_root.as_str())).collect();
+    let shown = |(height, root): &(u64, &str)| {
+        format!("height {height} state {}", root.get(..ROOT_SHOWN).unwrap_or(root))
+    };
+    let shown: Vec<String> = tips.iter().map(shown).collect();
+    (tips.len() == 1, format!("{} validators: {}", ledgers.len(), shown.join(", ")))
+}
+
 /// `1.25s`
 pub fn seconds(time: Duration) -> String {
     format!("{:.2}s", time.as_secs_f64())
@@ -328,6 +397,10 @@ pub fn coins_from(text: &str) -> Option<u128> {
     format!("{whole}{rest:0<DECIMALS$}").parse().ok()
 }
 
+/// The ledger takes no ticket for less of an open lane (`min_settle_bytes`), so that much may wait.
+const UNSETTLED_MAX: u64 = 10_000_000;
+/// Hexadecimal digits of a state root that are shown.
+const ROOT_SHOWN: usize = 12;
 /// Source: design of the economics, "Units".
 const BASE_PER_COIN: u128 = 1_000_000_000;
 const DECIMALS: usize = 9;

@@ -3,13 +3,14 @@
 //! One loop on one thread: what is due happens, what changed is told, then a short sleep. Flows and routers
 //! are watched by threads of their own, which only write down what they see.
 
-mod coins;
+pub mod coins;
 mod flow;
 pub mod judge;
 pub mod record;
 pub mod report;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -108,7 +109,7 @@ impl<'a> Story<'a> {
         let routers = if lab.has_daemons() { watched(lab) } else { Vec::new() };
         let mut record = Record { routers: routers.len(), ..Record::default() };
         let watch = (!routers.is_empty()).then(|| Watch::start(routers, origin));
-        let ledger = watch.as_ref().and_then(|_| LedgerView::of(lab).ok());
+        let ledger = watch.as_ref().and_then(|_| LedgerView::of(lab.place(), lab.plan()).ok());
         if let Some(Ok(before)) = ledger.as_ref().map(LedgerView::sums) {
             record.coins = Some(Coins { before, ..Coins::default() });
         }
@@ -271,10 +272,11 @@ impl<'a> Story<'a> {
             (self.record.routes, self.record.complete) = (seen.routes, seen.complete);
         }
         self.note_fallen();
+        let held = self.held();
         if !self.telling.keep {
             self.lab.end_routers();
         }
-        self.read_coins();
+        self.read_coins(&held);
         Ok(())
     }
 
@@ -315,11 +317,30 @@ impl<'a> Story<'a> {
         }
     }
 
-    fn read_coins(&mut self) {
+    /// Octets that payees have evidence for, by lane: all of it must be settled in the end.
+    fn held(&self) -> BTreeMap<String, u64> {
+        let mut held = BTreeMap::new();
+        let routers = self.lab.plan().scenario.with_role(Role::Router);
+        for router in routers.filter(|_| self.ledger.is_some()) {
+            let lanes = watch::held(&admin_socket(self.lab, &router.name)).unwrap_or_default();
+            for (lane, octets) in lanes {
+                let most: &mut u64 = held.entry(lane).or_default();
+                *most = octets.max(*most);
+            }
+        }
+        held
+    }
+
+    fn read_coins(&mut self, held: &BTreeMap<String, u64>) {
         let (Some(ledger), Some(coins)) = (&self.ledger, &mut self.record.coins) else { return };
-        let read = ledger.settled_accounts().and_then(|accounts| Ok((accounts, ledger.sums()?)));
+        let read = ledger.settled_accounts().and_then(|accounts| {
+            self.record.ledgers = ledger.tips();
+            Ok((accounts, ledger.sums()?, ledger.lanes(held)?))
+        });
         match read {
-            Ok((accounts, after)) => (coins.accounts, coins.after) = (accounts, after),
+            Ok((accounts, after, lanes)) => {
+                (coins.accounts, coins.after, self.record.lanes) = (accounts, after, lanes);
+            }
             Err(error) => self.record.faults.push(format!("the ledger: {error:#}")),
         }
     }

@@ -21,6 +21,10 @@ pub struct Record {
     /// How many routers there are.
     pub routers: usize,
     pub coins: Option<Coins>,
+    /// What the ledger says of each lane that tickets settled, at the end.
+    pub lanes: BTreeMap<String, LaneSettled>,
+    /// What the validators say of themselves at the end, by node; `None` = no answer.
+    pub ledgers: BTreeMap<String, Option<LedgerTip>>,
     /// The later of both instruments of the fabric.
     pub lateness: Vec<LatenessSummary>,
     /// What went wrong with the machinery itself.
@@ -100,6 +104,38 @@ pub struct Sums {
 pub struct AccountCoins {
     pub earned: u128,
     pub applied: u128,
+}
+
+/// What tickets settled of one lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LaneSettled {
+    /// Octets that have been paid for, as the lane says.
+    pub settled: u64,
+    /// What left the lane, as the lane says.
+    pub paid: u128,
+    /// Octets for which its payees held evidence just before the routers ended.
+    pub held: u64,
+    /// One for each ticket, in order of height.
+    pub steps: Vec<SettledStep>,
+}
+
+/// What one ticket settled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettledStep {
+    /// The transaction.
+    pub hash: String,
+    /// Octets of the lane that were paid for before it, and with it.
+    pub before: u64,
+    pub after: u64,
+    /// What it moved to payees and the infrastructure account, base units.
+    pub moved: u128,
+}
+
+/// Where a validator is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LedgerTip {
+    pub height: u64,
+    pub state_root: String,
 }
 
 impl Route {

@@ -178,6 +178,26 @@ pub fn owd_cells(socket: &std::path::Path) -> Result<BTreeMap<(String, String), 
     Ok(known.collect())
 }
 
+/// Octets that a router has evidence of for each lane that pays it: what payer and endpoint both signed.
+pub fn held(socket: &std::path::Path) -> Result<BTreeMap<String, u64>> {
+    let answer: Wallet = serde_json::from_value(http::get_unix(socket, "/v1/wallet")?)?;
+    let served = answer.lanes.into_iter().filter(|lane| lane.role != "payer");
+    Ok(served.map(|lane| (lane.lane, lane.receipt_bytes.min(lane.delivery_bytes))).collect())
+}
+
+#[derive(Deserialize)]
+struct Wallet {
+    lanes: Vec<HeldLane>,
+}
+
+#[derive(Deserialize)]
+struct HeldLane {
+    lane: String,
+    role: String,
+    receipt_bytes: u64,
+    delivery_bytes: u64,
+}
+
 #[derive(Deserialize)]
 struct Matrix {
     members: Vec<Member>,

@@ -9,13 +9,16 @@ use crate::lab;
 use crate::place::{Note, Place};
 use crate::plan::Plan;
 use crate::scenario::LinkShape;
+use crate::story::coins::LedgerDoor;
 use crate::story::judge::millis;
+use crate::story::record::LedgerTip;
 
 use super::find;
 
 pub fn status(args: &ReadArgs) -> Result<()> {
-    let place = Place::find(args.lab.id.as_ref())?;
-    let (plan, note) = (place.plan()?, place.read_note()?);
+    let (place, plan) = find(&args.lab)?;
+    let note = place.read_note()?;
+    let ledgers = ledgers(&place, &plan);
     let stats = Client::connect(&place.fabric_socket()).and_then(|mut fabric| fabric.stats()).ok();
     let portals = lab::portals(&place, &plan);
     if args.json {
@@ -33,6 +36,7 @@ pub fn status(args: &ReadArgs) -> Result<()> {
             json!({
                 "schema": "srwan.lab.status/1", "id": place.id(), "scenario": plan.scenario.name,
                 "folder": place.folder(), "nodes": nodes, "fabric": fabric, "portals": portals,
+                "ledgers": ledgers_json(&ledgers),
             })
         );
         return Ok(());
@@ -47,6 +51,7 @@ pub fn status(args: &ReadArgs) -> Result<()> {
         let state = state_word(note.as_ref(), node.name.as_str());
         println!("{:12} {:10} {:18} {place:16} {state}", node.name, node.role.word(), address);
     }
+    ledgers.iter().for_each(|(name, tip)| println!("{}", ledger_line(name, tip.as_ref())));
     print_fabric(stats.as_ref());
     portals.iter().for_each(|(router, url)| println!("portal of {router}: {url}"));
     Ok(())
@@ -62,6 +67,30 @@ fn node_json(node: &crate::scenario::Node, plan: &Plan, note: Option<&Note>) -> 
         "addresses": plan.addresses(&node.name),
         "process": state_word(note, node.name.as_str()),
     })
+}
+
+/// Where each validator is; none in a lab of machines and links alone.
+fn ledgers(place: &Place, plan: &Plan) -> Vec<(String, Option<LedgerTip>)> {
+    let running = |door: &LedgerDoor| place.state(&door.name).join("validator.key").exists();
+    let doors = LedgerDoor::all(place, plan).unwrap_or_default();
+    let tip = |door: &LedgerDoor| (door.name.to_string(), door.tip().ok());
+    doors.iter().filter(|door| running(door)).map(tip).collect()
+}
+
+fn ledgers_json(ledgers: &[(String, Option<LedgerTip>)]) -> Vec<Value> {
+    let one = |(name, tip): &(String, Option<LedgerTip>)| {
+        let (height, root) =
+            (tip.as_ref().map(|tip| tip.height), tip.as_ref().map(|t| &t.state_root));
+        json!({"name": name, "height": height, "state_root": root})
+    };
+    ledgers.iter().map(one).collect()
+}
+
+fn ledger_line(name: &str, tip: Option<&LedgerTip>) -> String {
+    match tip {
+        Some(tip) => format!("ledger {name}: height {}, state {}", tip.height, tip.state_root),
+        None => format!("ledger {name}: no answer"),
+    }
 }
 
 fn print_fabric(stats: Option<&Stats>) {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use srwan_lab::scenario::{Scenario, Way, Window};
 use srwan_lab::story::judge::{Outcome, coins_from, coins_text, judge, route_key};
 use srwan_lab::story::record::{
-    AccountCoins, Coins, FlowEnd, FlowLog, Record, Route, RouteSeen, Sums,
+    AccountCoins, Coins, FlowEnd, FlowLog, LaneSettled, LedgerTip, Record, Route, RouteSeen,
+    SettledStep, Sums,
 };
 
 fn scenario(expect: &str) -> Scenario {
@@ -165,6 +166,70 @@ fn lost_coins_and_broken_flows_are_seen() {
     skipped.flows.get_mut("get").unwrap().end = Some(FlowEnd::Skipped { why });
     let verdicts = judge(&scenario("kind = \"tcp-survives\"\nflow = \"get\""), &skipped);
     assert_eq!(verdicts[0].outcome, Outcome::Skipped);
+}
+
+/// One lane that two tickets settled to 20 MB for 2 coins, all that its payees had evidence for.
+fn settled() -> Record {
+    let step = |hash: &str, before, after| SettledStep {
+        hash: hash.into(),
+        before,
+        after,
+        moved: 1_000_000_000,
+    };
+    let lane = LaneSettled {
+        settled: 20_000_000,
+        paid: 2_000_000_000,
+        held: 21_000_000,
+        steps: vec![step("a", 0, 10_000_000), step("b", 10_000_000, 20_000_000)],
+    };
+    let mut record = record();
+    record.lanes.insert("lane".into(), lane);
+    record
+}
+
+#[test]
+fn every_octet_is_settled_once_or_the_verdict_says_which_was_not() {
+    let judged = |change: &dyn Fn(&mut LaneSettled)| {
+        let mut record = settled();
+        record.lanes.values_mut().for_each(change);
+        judge(&scenario("kind = \"settled-once\""), &record).remove(0)
+    };
+    let held = judged(&|_| ());
+    assert_eq!(held.outcome, Outcome::Held);
+    assert!(held.figures.contains("2 tickets of 1 lanes settled 20000000 bytes for 2 coins"));
+    type Change<'a> = &'a dyn Fn(&mut LaneSettled);
+    let wrong: [(Change<'_>, &str); 6] = [
+        (&|lane| lane.steps[1].before = 9_000_000, "settled 9000000..20000000 after 10000000"),
+        (&|lane| lane.steps.truncate(1), "tickets reach 10000000 bytes"),
+        (&|lane| lane.steps[1].moved += 1, "the lane paid 2 coins"),
+        (&|lane| lane.held = 30_000_000, "evidence for 30000000 bytes"),
+        (&|lane| lane.steps[1].hash = "a".into(), "2 tickets"),
+        (&|lane| *lane = LaneSettled::default(), "0 tickets"),
+    ];
+    for (change, says) in wrong {
+        let verdict = judged(change);
+        assert_eq!(verdict.outcome, Outcome::Failed, "{says}");
+        assert!(verdict.figures.contains(says), "{}", verdict.figures);
+    }
+}
+
+#[test]
+fn validators_agree_only_at_one_height_with_one_state() {
+    let judged = |second: Option<(u64, &str)>| {
+        let tip = |(height, root): (u64, &str)| LedgerTip { height, state_root: root.into() };
+        let mut record = record();
+        record.ledgers.insert("ledger-1".into(), Some(tip((7, "aa"))));
+        record.ledgers.insert("ledger-2".into(), second.map(tip));
+        judge(&scenario("kind = \"ledgers-agree\""), &record).remove(0)
+    };
+    let agreed = judged(Some((7, "aa")));
+    assert_eq!(agreed.outcome, Outcome::Held);
+    assert_eq!(agreed.figures, "2 validators: height 7 state aa");
+    assert_eq!(judged(Some((7, "bb"))).outcome, Outcome::Failed);
+    assert_eq!(judged(Some((6, "aa"))).outcome, Outcome::Failed);
+    assert_eq!(judged(None).figures, "no answer from ledger-2");
+    let nobody = judge(&scenario("kind = \"ledgers-agree\""), &record()).remove(0);
+    assert_eq!(nobody.outcome, Outcome::Failed);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use srwan_lab::plan::Plan;
-use srwan_lab::scenario::{Action, NodeName, Probability, Scenario, cities};
+use srwan_lab::scenario::{Action, NodeName, Probability, Role, Scenario, cities};
 
 const MINIMAL: &str = r#"
 [scenario]
@@ -78,6 +78,37 @@ fn a_minimal_file_gets_services_addresses_and_measured_delays() {
         plan.address(&NodeName::new("ledger").unwrap()).unwrap().to_string(),
         "198.18.251.1"
     );
+}
+
+#[test]
+fn validators_are_nodes_with_addresses_of_their_own() {
+    let scenario = Scenario::parse(&with("[ledger]\nvalidators = 4\n")).unwrap();
+    let plan = Plan::new(scenario);
+    let ledgers: Vec<String> =
+        plan.scenario.with_role(Role::Ledger).map(|node| node.name.to_string()).collect();
+    assert_eq!(ledgers, ["ledger-1", "ledger-2", "ledger-3", "ledger-4"]);
+    let address = |name: &str| plan.address(&NodeName::new(name).unwrap()).unwrap().to_string();
+    assert_eq!(address("ledger-1"), "198.18.251.1");
+    assert_eq!(address("ledger-2"), "198.18.244.1");
+    assert_eq!(address("ledger-4"), "198.18.246.1");
+    let killed =
+        with("[ledger]\nvalidators = 2\n[[event]]\nat_s = 1\ndo = \"kill\"\nnode = \"ledger-2\"");
+    assert_eq!(Scenario::parse(&killed).unwrap().events.len(), 1);
+}
+
+#[test]
+fn placed_validators_and_a_number_of_them_contradict_each_other() {
+    let placed = |more: &str| {
+        with(&format!("{more}[[node]]\nname = \"v\"\nrole = \"ledger\"\ncity = \"London\"\n"))
+    };
+    let scenario = Scenario::parse(&placed("")).unwrap();
+    assert_eq!(scenario.with_role(Role::Ledger).count(), 1);
+    let text = placed("[ledger]\nvalidators = 4\n");
+    refused(&text, line_in(&text, "[ledger]"), "each is a validator");
+    for count in ["0", "8"] {
+        let text = with(&format!("[ledger]\nvalidators = {count}\n"));
+        refused(&text, line_in(&text, "[ledger]"), "between 1 and 7");
+    }
 }
 
 #[test]
