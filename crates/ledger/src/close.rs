@@ -8,13 +8,14 @@ use crate::lane::{LanePhase, Lanes};
 use crate::outcome::Event;
 use crate::router::{Router, RouterPhase};
 use crate::state::State;
-use srwan_wire::id::{AccountKey, Height, LaneId};
+use crate::validator::Validator;
+use srwan_wire::id::{AccountKey, Height, LaneId, ValidatorKey};
 
 impl State {
     /// Ends the block of `height`; `voters` are the validators that its header names.
     ///
     /// **Panics:** if `height` is not the next one, or if coins were made or lost.
-    pub fn end_block(&mut self, height: Height, voters: &[AccountKey]) -> Vec<Event> {
+    pub fn end_block(&mut self, height: Height, voters: &[ValidatorKey]) -> Vec<Event> {
         assert!(height == self.next_height(), "blocks end in order");
         let mut events = Vec::new();
         for lane in self.lanes.due_by(height) {
@@ -31,6 +32,7 @@ impl State {
         self.height = height;
         self.assert_conserved();
         self.seal();
+        self.roots.push(self.root);
         events
     }
 
@@ -82,15 +84,16 @@ impl State {
     }
 
     /// Pays the validator pool to those who voted, by power. With no voter it waits.
-    fn pay_validators(&mut self, voters: &[AccountKey], events: &mut Vec<Event>) {
-        let power_of = |key: &AccountKey| self.validators.get(key).copied().unwrap_or(0);
-        let powers: Vec<u64> = voters.iter().map(power_of).collect();
+    fn pay_validators(&mut self, voters: &[ValidatorKey], events: &mut Vec<Event>) {
+        let known: Vec<Validator> =
+            voters.iter().filter_map(|key| self.validators.get(key).copied()).collect();
+        let powers: Vec<u64> = known.iter().map(|validator| validator.power).collect();
         let parts = by_largest_remainder(self.pools.validators, &powers);
-        for (account, amount) in voters.iter().zip(parts).filter(|(_, part)| !part.is_zero()) {
+        for (validator, amount) in known.iter().zip(parts).filter(|(_, part)| !part.is_zero()) {
             let left = self.pools.validators.checked_sub(amount);
             self.pools.validators = left.expect("the parts add up to the pool");
-            self.accounts.credit(*account, amount);
-            events.push(Event::ValidatorPaid { account: *account, amount });
+            self.accounts.credit(validator.account, amount);
+            events.push(Event::ValidatorPaid { account: validator.account, amount });
         }
     }
 

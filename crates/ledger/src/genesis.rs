@@ -5,10 +5,11 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use crate::amount::{Amount, BPS_WHOLE, SUPPLY_MAX};
 use crate::fee::{FeeSchedule, SUBSIDY_BLOCKS_DEFAULT};
-use srwan_wire::id::{AccountKey, ChainId, Octets};
+use srwan_wire::id::{AccountKey, ChainId, Octets, ValidatorKey};
 
 /// Octets of a chain's name.
 pub const CHAIN_NAME_OCTETS_MAX: usize = 64;
@@ -28,11 +29,23 @@ pub struct Genesis {
     /// What the subsidy account begins with; the part of the supply that is nobody's goes to the
     /// treasury.
     pub subsidy: Amount,
-    /// Who finalizes blocks, with their power. May be empty: then the validators' part of fees
-    /// waits.
-    pub validators: BTreeMap<AccountKey, u64>,
+    /// Who makes blocks final. May be empty: then the validators' part of fees waits.
+    pub validators: BTreeMap<ValidatorKey, GenesisValidator>,
     /// The rules' parameters.
     pub params: Params,
+}
+
+/// A validator that a ledger begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GenesisValidator {
+    /// Who is paid, and gets the bond when it leaves.
+    pub account: AccountKey,
+    /// Where its peers reach it.
+    pub address: SocketAddr,
+    /// Its part of the fees, and its word on parameters, relative to the others.
+    pub power: u64,
+    /// What is locked for it out of the supply, besides what `accounts` has.
+    pub bond: Amount,
 }
 
 /// The numbers in the rules.
@@ -64,6 +77,12 @@ pub struct Params {
     pub commission_bps_max: u16,
     /// N: blocks over which the subsidy is released.
     pub subsidy_blocks: u64,
+    /// Blocks of a consensus epoch: at its end the committee after the next one is fixed.
+    pub committee_blocks: u64,
+    /// The most validators in a committee.
+    pub committee_max: u16,
+    /// What a validator locks at least.
+    pub validator_bond: Amount,
 }
 
 impl Params {
@@ -85,6 +104,11 @@ impl Params {
         paid_groups: 32,
         commission_bps_max: 2_000,
         subsidy_blocks: SUBSIDY_BLOCKS_DEFAULT,
+        // 20 minutes of two-second blocks: long beside starting an engine, short beside unbonding.
+        committee_blocks: 600,
+        committee_max: 100,
+        // Ten times a router's: a validator answers for everyone's coins.
+        validator_bond: Amount::from_base(10_000_000_000_000),
     };
 
     /// Checks that every value is one that the rules can work with.
@@ -94,7 +118,7 @@ impl Params {
         let whole = u64::from(BPS_WHOLE);
         // A ticket's fee may not be able to eat the supply: byte_fee * 1 MB has to stay payable.
         let fee_max = SUPPLY_MAX.base() / 1_000_000;
-        let ranges: [(&'static str, u64, u64, u64); 15] = [
+        let ranges: [(&'static str, u64, u64, u64); 18] = [
             ("min_fee", self.fees.min_fee.base(), 0, fee_max),
             ("base_fee", self.fees.base_fee.base(), 0, fee_max),
             ("byte_fee", self.fees.byte_fee.base(), 0, fee_max),
@@ -110,6 +134,9 @@ impl Params {
             ("paid_groups", u64::from(self.paid_groups), 1, 1_000),
             ("commission_bps_max", u64::from(self.commission_bps_max), 0, 2_000),
             ("subsidy_blocks", self.subsidy_blocks, 1, BLOCKS_MAX),
+            ("committee_blocks", self.committee_blocks, 2, BLOCKS_MAX),
+            ("committee_max", u64::from(self.committee_max), 1, 100),
+            ("validator_bond", self.validator_bond.base(), 0, SUPPLY_MAX.base()),
         ];
         for (name, value, lowest, highest) in ranges {
             if value < lowest || value > highest {
@@ -150,8 +177,11 @@ impl Genesis {
         if self.validators.len() > VALIDATORS_MAX {
             return Err(GenesisError::TooManyValidators);
         }
-        if self.validators.values().any(|power| *power == 0) {
+        if self.validators.values().any(|first| first.power == 0) {
             return Err(GenesisError::PowerlessValidator);
+        }
+        if self.validators.values().any(|first| first.power > POWER_MAX) {
+            return Err(GenesisError::PowerTooLarge);
         }
         self.treasury()?;
         self.params.check()
@@ -161,7 +191,8 @@ impl Genesis {
     ///
     /// **Errors:** [`GenesisError::SupplyExceeded`] if the parts are more than the supply.
     pub fn treasury(&self) -> Result<Amount, GenesisError> {
-        let parts = self.accounts.values().copied().chain([self.subsidy]);
+        let bonds = self.validators.values().map(|first| first.bond);
+        let parts = self.accounts.values().copied().chain(bonds).chain([self.subsidy]);
         Amount::checked_sum(parts)
             .and_then(|given| self.supply.checked_sub(given))
             .ok_or(GenesisError::SupplyExceeded)
@@ -177,8 +208,8 @@ pub enum GenesisError {
     /// More than the arithmetic is proved for.
     #[error("the supply is more than {SUPPLY_MAX} coins")]
     SupplyTooLarge,
-    /// Accounts and subsidy together hold more than there is.
-    #[error("the accounts and the subsidy hold more than the supply")]
+    /// Accounts, bonds and subsidy together hold more than there is.
+    #[error("the accounts, the validators' bonds and the subsidy hold more than the supply")]
     SupplyExceeded,
     /// More than the engine is planned for.
     #[error("more than {VALIDATORS_MAX} validators")]
@@ -186,6 +217,9 @@ pub enum GenesisError {
     /// A validator that could never count.
     #[error("a validator has no power")]
     PowerlessValidator,
+    /// A validator whose power does not fit the sums.
+    #[error("a validator has more power than {POWER_MAX}")]
+    PowerTooLarge,
     /// A parameter that the rules cannot work with.
     #[error("{name} is {value}, must be {lowest} to {highest}")]
     OutOfRange {
@@ -199,6 +233,9 @@ pub enum GenesisError {
         highest: u64,
     },
 }
+
+/// The most power of one validator: so that the sum over a committee, times three, fits 64 bits.
+pub const POWER_MAX: u64 = 1_000_000_000_000;
 
 /// The longest period of a parameter: 200 years of two-second blocks, far from any overflow of a
 /// height.

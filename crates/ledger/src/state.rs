@@ -4,23 +4,23 @@
 //! end of a block does in [`crate::close`], and each kind's own rules in its own module.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use std::collections::BTreeMap;
 
 use crate::account::{Account, Accounts};
 use crate::amount::Amount;
-use crate::block::{Block, BlockError, Header, tx_root};
+use crate::block::{Block, BlockError, Header, Maker, Parent, tx_root};
 use crate::escrow::{Escrow, Escrows};
-use crate::genesis::{Genesis, GenesisError, Params};
+use crate::genesis::{Genesis, GenesisError, Params, VALIDATORS_MAX};
 use crate::hash::{BlockHash, StateRoot, digest};
 use crate::lane::{Lane, Lanes};
 use crate::outcome::BlockOutcome;
 use crate::rejection::Rejection;
+use crate::roots::Roots;
 use crate::router::{Router, Routers};
 use crate::table::Table;
 use crate::tx::SignedTx;
+use crate::validator::{Validator, Validators};
 use crate::vote::Votes;
-use srwan_wire::id::{AccountKey, ChainId, Height, LaneId};
-use srwan_wire::time::Timestamp;
+use srwan_wire::id::{AccountKey, ChainId, Height, LaneId, ValidatorKey};
 
 /// Coins that belong to rules rather than to keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -70,6 +70,8 @@ pub struct Supply {
     pub lanes: u128,
     /// In routers' bonds.
     pub bonds: u128,
+    /// In validators' bonds.
+    pub validator_bonds: u128,
     /// In vote groups, by rounding.
     pub groups: u128,
     /// In the pools.
@@ -87,7 +89,9 @@ pub struct State {
     pub(crate) subsidy_total: Amount,
     pub(crate) height: Height,
     pub(crate) tip: BlockHash,
-    pub(crate) validators: BTreeMap<AccountKey, u64>,
+    /// What the header of `tip` says of the state that its proposer had reached.
+    pub(crate) stated: Height,
+    pub(crate) validators: Validators,
     pub(crate) accounts: Accounts,
     pub(crate) escrows: Escrows,
     pub(crate) lanes: Lanes,
@@ -95,6 +99,7 @@ pub struct State {
     pub(crate) votes: Votes,
     pub(crate) pools: Pools,
     pub(crate) root: StateRoot,
+    pub(crate) roots: Roots,
 }
 
 impl State {
@@ -113,7 +118,8 @@ impl State {
             subsidy_total: genesis.subsidy,
             height: Height(0),
             tip: BlockHash(chain.0),
-            validators: genesis.validators.clone(),
+            stated: Height(0),
+            validators: Validators::new(&genesis.validators),
             accounts: Table::new(),
             escrows: Table::new(),
             lanes: Lanes::new(),
@@ -121,11 +127,13 @@ impl State {
             votes: Votes::new(),
             pools,
             root: StateRoot::default(),
+            roots: Roots::new(),
         };
         for (key, balance) in &genesis.accounts {
             state.accounts.credit(*key, *balance);
         }
         state.seal();
+        state.roots.push(state.root);
         Ok(state)
     }
 
@@ -133,6 +141,10 @@ impl State {
     ///
     /// **Errors:** [`SnapshotError`]; the bytes are damaged and say nothing.
     pub fn from_snapshot(bytes: &[u8]) -> Result<Self, SnapshotError> {
+        let (bytes, check) = bytes.split_last_chunk().ok_or(SnapshotError::Malformed)?;
+        if digest(SNAPSHOT_DOMAIN, &[bytes]) != *check {
+            return Err(SnapshotError::Damaged);
+        }
         let mut state: Self = borsh::from_slice(bytes).map_err(|_| SnapshotError::Malformed)?;
         let said = state.root;
         let counted = state.recount();
@@ -141,62 +153,108 @@ impl State {
         }
         state.seal();
         let found = state.root;
-        if said == found { Ok(state) } else { Err(SnapshotError::WrongRoot { said, found }) }
-    }
-
-    /// The canonical bytes of this state.
-    #[must_use]
-    pub fn to_snapshot(&self) -> Vec<u8> {
-        borsh::to_vec(self).expect("writing to a Vec does not fail")
-    }
-
-    /// The header of a block with `txs` that follows this state.
-    #[must_use]
-    pub fn next_header(
-        &self,
-        proposer: AccountKey,
-        voters: Vec<AccountKey>,
-        time: Timestamp,
-        txs: &[SignedTx],
-    ) -> Header {
-        Header {
-            chain: self.chain,
-            height: self.next_height(),
-            parent: self.tip,
-            state_root: self.root,
-            tx_root: tx_root(txs),
-            time,
-            proposer,
-            voters,
+        let is_last = state.roots.newest() == state.height && state.roots.last() == Some(found);
+        if said == found && is_last {
+            Ok(state)
+        } else {
+            Err(SnapshotError::WrongRoot { said, found })
         }
     }
 
-    /// Checks that `block` follows this state.
+    /// The canonical bytes of this state, with a check over all of them.
+    #[must_use]
+    pub fn to_snapshot(&self) -> Vec<u8> {
+        let mut bytes = borsh::to_vec(self).expect("writing to a Vec does not fail");
+        let check = digest(SNAPSHOT_DOMAIN, &[&bytes]);
+        bytes.extend_from_slice(&check);
+        bytes
+    }
+
+    /// The header of a block with `txs` that follows the last executed one.
+    #[must_use]
+    pub fn next_header(&self, maker: Maker, txs: &[SignedTx]) -> Header {
+        let header = self.header_after(&self.parent(), maker, txs);
+        header.expect("a ledger has reached what its own last block names")
+    }
+
+    /// The header of a block with `txs` that follows `parent`, which need not be executed yet.
     ///
-    /// **Errors:** [`BlockError`]; the block must not be executed.
-    pub fn check_block(&self, block: &Block) -> Result<(), BlockError> {
+    /// It names the newest state of this ledger. `None` if `parent` names a later one: then whoever
+    /// asks is too far behind to propose. The maker's voters are left out if they were named before.
+    #[must_use]
+    pub fn header_after(&self, parent: &Parent, maker: Maker, txs: &[SignedTx]) -> Option<Header> {
+        let is_behind = parent.state_height > self.height || parent.height < self.height;
+        let advances = self.height > parent.state_height;
+        (!is_behind).then(|| Header {
+            chain: self.chain,
+            height: Height(parent.height.0.saturating_add(1)),
+            parent: parent.hash,
+            state_height: self.height,
+            state_root: self.root,
+            tx_root: tx_root(txs),
+            time: maker.time,
+            proposer: maker.proposer,
+            voters: if advances { maker.voters } else { Vec::new() },
+        })
+    }
+
+    /// What a header that follows the last executed block has to know of it.
+    #[must_use]
+    pub const fn parent(&self) -> Parent {
+        Parent { height: self.height, hash: self.tip, state_height: self.stated }
+    }
+
+    /// Checks that `block` may follow `parent`, which need not be executed yet. It says nothing about
+    /// the transactions apart from their being those that the header names.
+    ///
+    /// **Errors:** [`BlockError`]; after [`BlockError::StateUnknown`] ask again once more blocks were
+    /// executed, after all others never.
+    pub fn check_after(&self, parent: &Parent, block: &Block) -> Result<(), BlockError> {
         let header = &block.header;
         if header.chain != self.chain {
             return Err(BlockError::WrongChain);
         }
-        let expected = self.next_height();
+        let expected = Height(parent.height.0.saturating_add(1));
         if header.height != expected {
             return Err(BlockError::WrongHeight { expected, got: header.height });
         }
-        if header.parent != self.tip {
+        if header.parent != parent.hash {
             return Err(BlockError::WrongParent);
         }
-        if header.state_root != self.root {
-            let (expected, got) = (self.root, header.state_root);
-            return Err(BlockError::WrongState { expected, got });
-        }
-        if !header.voters.is_sorted_by(|left, right| left < right) {
-            return Err(BlockError::WrongVoters);
-        }
+        check_voters(parent, header)?;
         if header.tx_root != tx_root(&block.txs) {
             return Err(BlockError::WrongTransactions);
         }
+        self.check_stated(parent, header)
+    }
+
+    /// Checks the state that a header names against those that this ledger went through.
+    fn check_stated(&self, parent: &Parent, header: &Header) -> Result<(), BlockError> {
+        let got = header.state_height;
+        if got >= header.height {
+            return Err(BlockError::StateNotBefore { got });
+        }
+        if got < parent.state_height {
+            return Err(BlockError::StateFell { parent: parent.state_height, got });
+        }
+        let expected = self.roots.at(got)?;
+        if header.state_root != expected {
+            return Err(BlockError::WrongState { height: got, expected, got: header.state_root });
+        }
         Ok(())
+    }
+
+    /// Checks that `block` follows the last executed one.
+    ///
+    /// **Errors:** [`BlockError`]; the block must not be executed.
+    pub fn check_block(&self, block: &Block) -> Result<(), BlockError> {
+        self.check_after(&self.parent(), block)
+    }
+
+    /// The root after the block of `height`, if it is among the last 4,096.
+    #[must_use]
+    pub fn root_at(&self, height: Height) -> Option<StateRoot> {
+        self.roots.at(height).ok()
     }
 
     /// Executes a block.
@@ -209,6 +267,7 @@ impl State {
         let height = block.header.height;
         let receipts = block.txs.iter().map(|tx| self.apply(tx, height)).collect();
         self.tip = block.header.hash();
+        self.stated = block.header.state_height;
         let events = self.end_block(height, &block.header.voters);
         Ok(BlockOutcome { receipts, events, root: self.root })
     }
@@ -249,10 +308,15 @@ impl State {
         self.root
     }
 
-    /// Who finalizes blocks, with their power.
+    /// The validator whose consensus key is `key`.
     #[must_use]
-    pub const fn validators(&self) -> &BTreeMap<AccountKey, u64> {
-        &self.validators
+    pub fn validator(&self, key: &ValidatorKey) -> Option<&Validator> {
+        self.validators.get(key)
+    }
+
+    /// All validators, in whatever phase.
+    pub fn validators(&self) -> impl Iterator<Item = (&ValidatorKey, &Validator)> {
+        self.validators.iter()
     }
 
     /// All coins there are.
@@ -311,6 +375,7 @@ impl State {
             escrows: self.escrows.held(),
             lanes: self.lanes.rows().held(),
             bonds: self.routers.rows().held(),
+            validator_bonds: self.validators.rows().held(),
             groups: self.votes.held(),
             pools: self.pools,
         };
@@ -318,6 +383,7 @@ impl State {
             + supply.escrows
             + supply.lanes
             + supply.bonds
+            + supply.validator_bonds
             + supply.groups
             + supply.pools.held();
         supply
@@ -330,6 +396,7 @@ impl State {
             + self.escrows.recount()
             + self.lanes.rows().recount()
             + self.routers.rows().recount()
+            + self.validators.rows().recount()
             + self.votes.recount()
             + self.pools.held()
     }
@@ -339,7 +406,7 @@ impl State {
         let [groups, voters] = self.votes.seal();
         let fixed = (
             (self.chain, self.params, self.supply, self.subsidy_total),
-            (self.height, self.tip, &self.validators, self.pools),
+            (self.height, self.tip, self.stated, self.pools),
         );
         let fixed = borsh::to_vec(&fixed).expect("writing to a Vec does not fail");
         let parts = [
@@ -349,8 +416,9 @@ impl State {
             self.routers.seal(),
             groups,
             voters,
+            self.validators.seal(),
         ];
-        self.root = StateRoot(digest("srwan state v1", &[parts.as_flattened(), &fixed]));
+        self.root = StateRoot(digest("srwan state v2", &[parts.as_flattened(), &fixed]));
     }
 
     /// Stops rather than go on with coins made or lost.
@@ -366,12 +434,27 @@ impl core::fmt::Debug for State {
     }
 }
 
+/// Checks that no voter is paid twice.
+fn check_voters(parent: &Parent, header: &Header) -> Result<(), BlockError> {
+    let voters = &header.voters;
+    if voters.len() > VALIDATORS_MAX || !voters.is_sorted_by(|left, right| left < right) {
+        return Err(BlockError::WrongVoters);
+    }
+    if !voters.is_empty() && header.state_height <= parent.state_height {
+        return Err(BlockError::VotersWithoutState);
+    }
+    Ok(())
+}
+
 /// Why the bytes of a snapshot are no state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
     /// Not the encoding of a state.
     #[error("the snapshot is not the encoding of a state")]
     Malformed,
+    /// Some octet differs: the roots of earlier states are not covered by the root.
+    #[error("the snapshot does not have the digest that it ends with")]
+    Damaged,
     /// Coins are missing or too many.
     #[error("the snapshot holds {counted} base units, the supply is {supply} coins")]
     NotConserved {
@@ -389,3 +472,6 @@ pub enum SnapshotError {
         found: StateRoot,
     },
 }
+
+/// Under which the digest at the end of a snapshot is made.
+const SNAPSHOT_DOMAIN: &str = "srwan snapshot v1";

@@ -1,7 +1,7 @@
 //! The ledger of a simulation: the real state machine, a block every 200 ms, and what each router asks of it.
 
 use srwan_ledger::amount::Amount;
-use srwan_ledger::block::Block;
+use srwan_ledger::block::{Block, Maker};
 use srwan_ledger::genesis::{Genesis, Params};
 use srwan_ledger::hash::TxHash;
 use srwan_ledger::lane::{LaneOpen, LanePhase, Payee};
@@ -149,7 +149,7 @@ impl Bank {
         }
         let txs = std::mem::take(&mut self.pool);
         let time = Timestamp::from_nanos(now.as_nanos());
-        let header = self.state.next_header(AccountKey([0; 32]), Vec::new(), time, &txs);
+        let header = self.state.next_header(Maker { time, ..Maker::default() }, &txs);
         let outcome = self.state.execute(&Block { header, txs }).expect("the block follows");
         for receipt in outcome.receipts {
             let request = self.opening.remove(&receipt.hash);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use srwan_api::http::ApiError;
 use srwan_ledger::genesis::Genesis;
-use srwan_wire::id::{AccountKey, ChainId};
+use srwan_wire::id::{AccountKey, ChainId, ValidatorKey};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -100,7 +100,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let application = Application {
         ledger: &ledger,
         store: &store,
-        validator,
+        validator: ValidatorKey(validator.0),
         snapshot_blocks: config.snapshot_blocks,
     };
     let engine = Solo { pacing: config.pacing };
@@ -200,7 +200,7 @@ fn no_ledger(directory: &Path) -> ApiError {
 
 /// The engine of one validator can finalize only for a ledger of one.
 fn check_sole(genesis: &Genesis, validator: &AccountKey) -> Result<(), ApiError> {
-    let is_sole = genesis.validators.keys().all(|key| key == validator);
+    let is_sole = genesis.validators.keys().all(|key| key.0 == validator.0);
     if is_sole {
         return Ok(());
     }

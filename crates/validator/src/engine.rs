@@ -7,8 +7,8 @@
 use std::time::Instant;
 
 use srwan_api::http::ApiError;
-use srwan_ledger::block::{BLOCK_OCTETS_MAX, Block};
-use srwan_wire::id::AccountKey;
+use srwan_ledger::block::{BLOCK_OCTETS_MAX, Block, Maker};
+use srwan_wire::id::ValidatorKey;
 use srwan_wire::time::Timestamp;
 use tokio::sync::watch;
 
@@ -24,7 +24,7 @@ pub struct Application<'a> {
     /// The ledger on disk.
     pub store: &'a std::sync::RwLock<Store>,
     /// Who proposes.
-    pub validator: AccountKey,
+    pub validator: ValidatorKey,
     /// Blocks between two snapshots.
     pub snapshot_blocks: u64,
 }
@@ -32,9 +32,10 @@ pub struct Application<'a> {
 impl Application<'_> {
     /// A block that follows the last final one; `voters` finalized that one.
     #[must_use]
-    pub fn propose(&self, voters: Vec<AccountKey>, time: Timestamp) -> Block {
+    pub fn propose(&self, voters: Vec<ValidatorKey>, time: Timestamp) -> Block {
         let txs = self.ledger.select(BLOCK_OCTETS_MAX);
-        let header = self.ledger.view().state.next_header(self.validator, voters, time, &txs);
+        let maker = Maker { proposer: self.validator, voters, time };
+        let header = self.ledger.view().state.next_header(maker, &txs);
         Block { header, txs }
     }
 

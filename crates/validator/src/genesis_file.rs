@@ -7,8 +7,8 @@ use serde::Deserialize;
 use srwan_api::http::ApiError;
 use srwan_ledger::amount::Amount;
 use srwan_ledger::fee::FeeSchedule;
-use srwan_ledger::genesis::{Genesis, Params};
-use srwan_wire::id::{AccountKey, Octets};
+use srwan_ledger::genesis::{Genesis, GenesisValidator, Params};
+use srwan_wire::id::{AccountKey, Octets, ValidatorKey};
 
 use crate::config::read_toml;
 use crate::fault::{self, code};
@@ -25,10 +25,16 @@ pub fn load(path: &Path, sole_validator: AccountKey) -> Result<Genesis, ApiError
     };
     let mut genesis = raw.resolve().map_err(bad)?;
     if genesis.validators.is_empty() {
-        genesis.validators.insert(sole_validator, 1);
+        genesis.validators.insert(ValidatorKey(sole_validator.0), first(sole_validator, 1));
     }
     genesis.check().map_err(|error| bad(error.to_string()))?;
     Ok(genesis)
+}
+
+/// A validator without a bond whose account has the same key.
+fn first(account: AccountKey, power: u64) -> GenesisValidator {
+    let address = ([127, 0, 0, 1], 7_091).into();
+    GenesisValidator { account, address, power, bond: Amount::ZERO }
 }
 
 #[derive(Debug, Deserialize)]
@@ -84,6 +90,9 @@ struct RawParams {
     paid_groups: Option<u16>,
     commission_bps_max: Option<u16>,
     subsidy_blocks: Option<u64>,
+    committee_blocks: Option<u64>,
+    committee_max: Option<u16>,
+    validator_bond_coins: Option<Coins>,
 }
 
 /// Coins as a whole number or, with decimals, as a string; never as a float.
@@ -120,7 +129,8 @@ impl RawGenesis {
         let mut validators = BTreeMap::new();
         for validator in &self.validator {
             let key = account_key(&validator.key)?;
-            if validators.insert(key, validator.power).is_some() {
+            let first = first(key, validator.power);
+            if validators.insert(ValidatorKey(key.0), first).is_some() {
                 return Err(format!("validator {key} is listed twice"));
             }
         }
@@ -163,6 +173,13 @@ impl RawParams {
             paid_groups: self.paid_groups.unwrap_or(default.paid_groups),
             commission_bps_max: self.commission_bps_max.unwrap_or(default.commission_bps_max),
             subsidy_blocks: self.subsidy_blocks.unwrap_or(default.subsidy_blocks),
+            committee_blocks: self.committee_blocks.unwrap_or(default.committee_blocks),
+            committee_max: self.committee_max.unwrap_or(default.committee_max),
+            validator_bond: coins(
+                &self.validator_bond_coins,
+                "validator_bond_coins",
+                default.validator_bond,
+            )?,
         })
     }
 }

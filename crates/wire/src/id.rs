@@ -139,6 +139,10 @@ bytes32! {
     AccountKey
 }
 bytes32! {
+    /// An ed25519 public key that signs votes on blocks: a validator, whichever account stands behind it.
+    ValidatorKey
+}
+bytes32! {
     /// Names an escrow lane on the ledger.
     LaneId
 }

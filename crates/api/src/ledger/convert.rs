@@ -202,7 +202,7 @@ impl Supply {
             accounts_coins: coins(supply.accounts),
             escrows_coins: coins(supply.escrows),
             lanes_coins: coins(supply.lanes),
-            bonds_coins: coins(supply.bonds),
+            bonds_coins: coins(supply.bonds + supply.validator_bonds),
             groups_coins: coins(supply.groups),
             infra_coins: pools.infra.to_string(),
             validators_coins: pools.validators.to_string(),

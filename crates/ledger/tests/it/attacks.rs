@@ -15,7 +15,7 @@ use srwan_wire::receipt::{
 };
 use srwan_wire::time::Timestamp;
 
-use crate::world::{GB, World, base, coins, genesis, key, quick_params, secret};
+use crate::world::{GB, World, base, coins, genesis, key, maker, quick_params, secret};
 
 fn settled_in_parts(parts: &[u64]) -> (Vec<Amount>, Amount, Amount) {
     let mut world = World::from(&genesis(Params { claim_window_blocks: 5, ..quick_params() }));
@@ -345,7 +345,7 @@ fn a_block_that_names_a_voter_twice_is_not_executed() {
     let mut world = World::new();
     world.blocks(1);
     let root = world.state.root();
-    let header = world.state.next_header(key(10), vec![key(10); 2], Timestamp::default(), &[]);
+    let header = world.state.next_header(maker(&[10, 10]), &[]);
     let executed = world.state.execute(&Block { header, txs: Vec::new() });
     assert_eq!(executed.map(|_| ()), Err(BlockError::WrongVoters));
     assert_eq!(world.state.root(), root);

@@ -3,14 +3,15 @@
 use srwan_ledger::amount::Amount;
 use srwan_ledger::block::Block;
 use srwan_ledger::fee::FeeSchedule;
-use srwan_ledger::genesis::{Genesis, GenesisError, Params};
+use srwan_ledger::genesis::{Genesis, GenesisError, GenesisValidator, Params};
 use srwan_ledger::outcome::Event;
 use srwan_ledger::state::State;
 use srwan_ledger::tx::Action;
 use srwan_wire::id::Height;
-use srwan_wire::time::Timestamp;
 
-use crate::world::{GB, World, base, coins, genesis, key, quick_params};
+use crate::world::{
+    GB, World, base, coins, first_validator, genesis, key, maker, quick_params, validator,
+};
 
 #[test]
 fn a_quarter_of_a_blocks_fees_goes_to_its_voters_and_the_rest_to_dividends() {
@@ -39,7 +40,7 @@ fn the_validators_part_of_a_block_without_voters_waits_for_the_next() {
 fn a_voter_without_power_is_paid_nothing() {
     let mut world = World::new();
     world.act(1, Action::Transfer { to: key(2), amount: coins(1) });
-    let header = world.state.next_header(key(10), vec![key(5)], Timestamp::default(), &[]);
+    let header = world.state.next_header(maker(&[5]), &[]);
     world.state.execute(&Block { header, txs: Vec::new() }).unwrap();
     assert_eq!(world.balance(5), coins(10_000));
     assert!(!world.state.supply().pools.validators.is_zero());
@@ -110,7 +111,10 @@ fn a_genesis_that_gives_more_than_there_is_begins_no_ledger() {
     assert_eq!(error, GenesisError::SupplyExceeded);
     let error = no_ledger_begins(|genesis| genesis.supply = base(1_000_000_000_000_000_001));
     assert_eq!(error, GenesisError::SupplyTooLarge);
-    let error = no_ledger_begins(|genesis| genesis.validators = [(key(1), 0)].into());
+    let error = no_ledger_begins(|genesis| {
+        let powerless = GenesisValidator { power: 0, ..first_validator(1) };
+        genesis.validators = [(validator(1), powerless)].into();
+    });
     assert_eq!(error, GenesisError::PowerlessValidator);
     let error = no_ledger_begins(|genesis| genesis.chain.clear());
     assert_eq!(error, GenesisError::BadName);

@@ -6,6 +6,7 @@ mod dividends;
 mod documentation;
 mod fees;
 mod formats;
+mod headers;
 mod lanes;
 mod model;
 mod registration;

@@ -6,9 +6,8 @@ use srwan_ledger::state::State;
 use srwan_ledger::tx::Action;
 use srwan_ledger::vote::VoteAction;
 use srwan_wire::id::Height;
-use srwan_wire::time::Timestamp;
 
-use crate::world::{GB, World, coins, key};
+use crate::world::{GB, World, coins, key, maker};
 
 fn eventful() -> World {
     let mut world = World::new();
@@ -36,11 +35,8 @@ fn a_state_goes_on_from_its_snapshot_as_if_nothing_had_happened() {
 #[test]
 fn blocks_that_do_not_follow_are_not_executed() {
     let mut world = eventful();
-    let root = world.state.root();
-    let good = Block {
-        header: world.state.next_header(key(10), vec![key(10)], Timestamp::default(), &[]),
-        txs: Vec::new(),
-    };
+    let (world_height, root) = (world.state.height(), world.state.root());
+    let good = Block { header: world.state.next_header(maker(&[10]), &[]), txs: Vec::new() };
     let mut check = |change: fn(&mut Block), expected: BlockError| {
         let mut block = good.clone();
         change(&mut block);
@@ -54,7 +50,7 @@ fn blocks_that_do_not_follow_are_not_executed() {
     check(|block| block.header.parent.0 = [1; 32], BlockError::WrongParent);
     check(|block| block.header.tx_root = [1; 32], BlockError::WrongTransactions);
     let forked = srwan_ledger::hash::StateRoot([1; 32]);
-    let wrong = BlockError::WrongState { expected: root, got: forked };
+    let wrong = BlockError::WrongState { height: world_height, expected: root, got: forked };
     check(|block| block.header.state_root.0 = [1; 32], wrong);
 }
 

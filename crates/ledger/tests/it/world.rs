@@ -1,17 +1,18 @@
 //! A small ledger to test on: a few funded people, blocks on demand, evidence signed by whoever.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use srwan_ledger::amount::Amount;
-use srwan_ledger::block::Block;
-use srwan_ledger::genesis::{Genesis, Params};
+use srwan_ledger::block::{Block, Maker};
+use srwan_ledger::genesis::{Genesis, GenesisValidator, Params};
 use srwan_ledger::lane::{LaneOpen, Payee};
 use srwan_ledger::outcome::{BlockOutcome, Effect, Outcome, TxReceipt};
 use srwan_ledger::rejection::Rejection;
 use srwan_ledger::state::State;
 use srwan_ledger::ticket::{Settlement, Ticket};
 use srwan_ledger::tx::{Action, Author, SignedTx};
-use srwan_wire::id::{AccountKey, Height, LaneId, Octets, PathHash};
+use srwan_wire::id::{AccountKey, Height, LaneId, Octets, PathHash, ValidatorKey};
 use srwan_wire::receipt::{Delivery, DeliveryBody, Price, Receipt, ReceiptBody};
 use srwan_wire::sign::AccountSecret;
 use srwan_wire::time::Timestamp;
@@ -35,6 +36,24 @@ pub fn key(person: u8) -> AccountKey {
     secret(person).public()
 }
 
+/// The consensus key of a person; another key than that of its account.
+pub fn validator(person: u8) -> ValidatorKey {
+    ValidatorKey(secret(person + 100).public().0)
+}
+
+/// A person as a validator of genesis, without a bond.
+pub fn first_validator(person: u8) -> GenesisValidator {
+    let address = SocketAddr::from(([127, 0, 0, 1], 7_000 + u16::from(person)));
+    GenesisValidator { account: key(person), address, power: 1, bond: Amount::ZERO }
+}
+
+/// What person 10 says in a header, with these people's certificate.
+pub fn maker(voters: &[u8]) -> Maker {
+    let mut voters: Vec<_> = voters.iter().map(|person| validator(*person)).collect();
+    voters.sort();
+    Maker { proposer: validator(10), voters, time: Timestamp::default() }
+}
+
 /// Parameters with short periods, so that tests reach their ends.
 pub fn quick_params() -> Params {
     Params {
@@ -44,6 +63,7 @@ pub fn quick_params() -> Params {
         epoch_blocks: 4,
         router_bond: coins(1_000),
         subsidy_blocks: 10,
+        committee_blocks: 4,
         ..Params::DEFAULT
     }
 }
@@ -55,7 +75,7 @@ pub fn genesis(params: Params) -> Genesis {
         supply: coins(1_000_000),
         accounts: (1..=10).map(|person| (key(person), coins(10_000))).collect(),
         subsidy: Amount::ZERO,
-        validators: BTreeMap::from([(key(10), 1)]),
+        validators: BTreeMap::from([(validator(10), first_validator(10))]),
         params,
     }
 }
@@ -92,9 +112,7 @@ impl World {
 
     /// One block with these transactions.
     pub fn block(&mut self, txs: Vec<SignedTx>) -> BlockOutcome {
-        let is_first = self.state.height() == Height(0);
-        let voters = if is_first { Vec::new() } else { vec![key(10)] };
-        let header = self.state.next_header(key(10), voters, Timestamp::default(), &txs);
+        let header = self.state.next_header(maker(&[10]), &txs);
         let outcome = self.state.execute(&Block { header, txs }).unwrap();
         assert_eq!(self.state.recount(), u128::from(self.state.supply_total().base()));
         outcome

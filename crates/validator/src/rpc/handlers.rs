@@ -45,9 +45,9 @@ pub async fn status(State(served): App) -> Json<api::Status> {
     let pending = served.ledger.mempool().len();
     let view = served.ledger.view();
     let state = &view.state;
-    let validator = |(account, power): (&AccountKey, &u64)| api::Validator {
-        account: account.to_string(),
-        power: *power,
+    let validator = |validator: &srwan_ledger::validator::Validator| api::Validator {
+        account: validator.account.to_string(),
+        power: validator.power,
     };
     Json(api::Status {
         schema: "srwan.ledger.status/1".to_owned(),
@@ -58,7 +58,7 @@ pub async fn status(State(served): App) -> Json<api::Status> {
         state_root: state.root().to_string(),
         time_ns: view.time.as_nanos(),
         validator: served.validator.to_string(),
-        validators: state.validators().iter().map(validator).collect(),
+        validators: state.validators().map(|(_, row)| validator(row)).collect(),
         pending_txs: u64::try_from(pending).unwrap_or(u64::MAX),
         accepting: served.ledger.is_accepting(),
         epoch: 0,

@@ -72,7 +72,8 @@ fn a_genesis_file_gives_everyone_their_coins_and_the_rest_to_the_treasury() {
     let genesis = genesis(&genesis_toml()).unwrap();
     assert_eq!(genesis.accounts[&key(1)], coins(1_000));
     assert_eq!(genesis.treasury(), Ok(coins(96_000)));
-    assert_eq!(genesis.validators, [(key(9), 1)].into());
+    let (consensus_key, validator) = genesis.validators.first_key_value().unwrap();
+    assert_eq!((consensus_key.0, validator.account), (key(9).0, key(9)));
     assert_eq!(genesis.params.claim_window_blocks, 3);
     assert_eq!(genesis.params.infra_bps, 1_000);
 }

@@ -1,14 +1,13 @@
 //! People with coins, a ledger for them, and blocks of their transactions.
 
 use srwan_ledger::amount::Amount;
-use srwan_ledger::block::Block;
+use srwan_ledger::block::{Block, Maker};
 use srwan_ledger::fee::FeeSchedule;
-use srwan_ledger::genesis::{Genesis, Params};
+use srwan_ledger::genesis::{Genesis, GenesisValidator, Params};
 use srwan_ledger::state::State;
 use srwan_ledger::tx::{Author, SignedTx};
-use srwan_wire::id::{AccountKey, ChainId};
+use srwan_wire::id::{AccountKey, ChainId, ValidatorKey};
 use srwan_wire::sign::AccountSecret;
-use srwan_wire::time::Timestamp;
 
 pub fn secret(person: u8) -> AccountSecret {
     AccountSecret::from_seed(&[person; 32])
@@ -23,12 +22,14 @@ pub fn coins(coins: u64) -> Amount {
 }
 
 pub fn genesis() -> Genesis {
+    let address = ([127, 0, 0, 1], 7_091).into();
+    let validator = GenesisValidator { account: key(9), address, power: 1, bond: Amount::ZERO };
     Genesis {
         chain: "test".to_owned(),
         supply: coins(100_000),
         accounts: (1..=4).map(|person| (key(person), coins(1_000))).collect(),
         subsidy: Amount::ZERO,
-        validators: [(key(9), 1)].into(),
+        validators: [(ValidatorKey(key(9).0), validator)].into(),
         params: Params::DEFAULT,
     }
 }
@@ -55,7 +56,7 @@ pub fn blocks(count: u64) -> Vec<Block> {
     let mut state = State::genesis(&genesis()).unwrap();
     let mut block = |nonce| {
         let txs = vec![transfer(1, nonce, state.chain())];
-        let header = state.next_header(key(9), Vec::new(), Timestamp::default(), &txs);
+        let header = state.next_header(Maker::default(), &txs);
         let block = Block { header, txs };
         state.execute(&block).unwrap();
         block

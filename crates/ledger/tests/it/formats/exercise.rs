@@ -3,14 +3,15 @@
 //! Shared by the fuzz targets and by the plain test that replays their corpora.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use srwan_ledger::amount::Amount;
-use srwan_ledger::block::{Block, tx_root};
-use srwan_ledger::genesis::{Genesis, Params};
+use srwan_ledger::block::{Block, Maker, tx_root};
+use srwan_ledger::genesis::{Genesis, GenesisValidator, Params};
 use srwan_ledger::state::State;
 use srwan_ledger::tx::{SignedTx, size_octets};
-use srwan_wire::id::AccountKey;
+use srwan_wire::id::{AccountKey, ValidatorKey};
 use srwan_wire::sign::AccountSecret;
 use srwan_wire::time::Timestamp;
 
@@ -23,12 +24,18 @@ pub fn secret(person: u8) -> AccountSecret {
 pub fn genesis() -> Genesis {
     let coins = |coins| Amount::from_coins(coins).expect("few coins");
     let account = |person| (secret(person).public(), coins(10_000));
+    let validator = GenesisValidator {
+        account: secret(1).public(),
+        address: SocketAddr::from(([127, 0, 0, 1], 7_091)),
+        power: 1,
+        bond: coins(10),
+    };
     Genesis {
         chain: "formats".into(),
         supply: coins(1_000_000),
         accounts: (1..=8).map(account).collect::<BTreeMap<AccountKey, Amount>>(),
         subsidy: Amount::ZERO,
-        validators: BTreeMap::from([(secret(1).public(), 1)]),
+        validators: BTreeMap::from([(ValidatorKey(secret(1).public().0), validator)]),
         params: Params::DEFAULT,
     }
 }
@@ -40,8 +47,9 @@ pub fn first_state() -> State {
 
 /// A block with these transactions that follows `state`.
 pub fn next_block(state: &State, txs: Vec<SignedTx>) -> Block {
-    let proposer = secret(1).public();
-    let header = state.next_header(proposer, Vec::new(), Timestamp::from_nanos(1), &txs);
+    let proposer = ValidatorKey(secret(1).public().0);
+    let maker = Maker { proposer, voters: Vec::new(), time: Timestamp::from_nanos(1) };
+    let header = state.next_header(maker, &txs);
     Block { header, txs }
 }
 
