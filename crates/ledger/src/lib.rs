@@ -15,6 +15,7 @@ mod close;
 mod digest;
 mod dividend;
 pub mod escrow;
+pub mod evidence;
 pub mod fee;
 pub mod genesis;
 pub mod hash;
