@@ -5,6 +5,8 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::seam::Peer;
+
 /// Everything an engine needs beside its application.
 #[derive(Clone)]
 pub struct Config {
@@ -25,6 +27,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// Which addresses peers may have.
     pub reach: Reach,
+    /// Peers to connect to beside the committee, such as whom a newcomer knows of an old chain.
+    pub bootstrap: Vec<Peer>,
 }
 
 impl Config {
@@ -39,6 +43,7 @@ impl Config {
             limits: Limits::default(),
             timeouts: Timeouts::default(),
             reach: Reach::Public,
+            bootstrap: Vec::new(),
         }
     }
 

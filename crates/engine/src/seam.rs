@@ -101,8 +101,15 @@ pub trait Application: Send + Sync + 'static {
     /// The validators of an epoch, ascending by key; known one epoch ahead.
     fn committee(&self, epoch: u64) -> Option<Vec<Peer>>;
 
+    /// Peers beyond the committees of this epoch and its neighbours that may connect and follow: those
+    /// who wait for a seat, for instance. Asked once per epoch.
+    fn followers(&self) -> Vec<Peer> {
+        Vec::new()
+    }
+
     /// How long a proposer waits before it asks for a proposal, counted from the parent's arrival.
-    /// Called again whenever [`crate::Handle::wake`] was, so that waiting can be cut short.
+    /// Called again whenever [`crate::Handle::wake`] was, so that waiting can be cut short. Three quarters
+    /// of [`crate::Timeouts::leader`] is the longest that is waited.
     fn pause(&self) -> Duration;
 
     /// Takes a proof that a validator equivocated.
