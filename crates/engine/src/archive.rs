@@ -21,45 +21,51 @@ pub(crate) type Certificates<E> = immutable::Archive<E, Digest, Finalization<Sch
 /// Blocks by height and digest.
 pub(crate) type Blocks<E> = immutable::Archive<E, Digest, Arc<Block>>;
 
-/// Opens the certificates.
-pub(crate) async fn certificates<E: Environment>(context: &E, pages: &CacheRef) -> Certificates<E> {
-    // A committee's size bounds its certificates where they are checked, not where they are read back.
-    let members_max = usize::MAX >> 1;
-    let config = config("certificates", members_max, pages);
-    let archive = immutable::Archive::init(context.child("certificates"), config).await;
-    archive.expect("the certificates cannot be opened")
+/// Where the archives are opened.
+pub(crate) struct Shelf<'a, E> {
+    pub(crate) context: &'a E,
+    pub(crate) pages: &'a CacheRef,
+    pub(crate) prefix: &'a str,
 }
 
-/// Opens the blocks.
-pub(crate) async fn blocks<E: Environment>(
-    context: &E,
-    pages: &CacheRef,
-    limits: Limits,
-) -> Blocks<E> {
-    let config = config("final-blocks", limits, pages);
-    let archive = immutable::Archive::init(context.child("final_blocks"), config).await;
-    archive.expect("the blocks cannot be opened")
-}
+impl<E: Environment> Shelf<'_, E> {
+    /// Opens the certificates.
+    pub(crate) async fn certificates(&self) -> Certificates<E> {
+        // A committee's size bounds its certificates where they are checked, not where they are read.
+        let members_max = usize::MAX >> 1;
+        let config = self.config("certificates", members_max);
+        let archive = immutable::Archive::init(self.context.child("certificates"), config).await;
+        archive.expect("the certificates cannot be opened")
+    }
 
-fn config<C>(name: &str, codec_config: C, pages: &CacheRef) -> immutable::Config<C> {
-    immutable::Config {
-        metadata_partition: format!("{name}-metadata"),
-        freezer_table_partition: format!("{name}-table"),
-        freezer_table_initial_size: TABLE_ENTRIES,
-        freezer_table_resize_frequency: TABLE_RESIZE_AFTER,
-        freezer_table_resize_chunk_size: TABLE_RESIZE_CHUNK,
-        freezer_key_partition: format!("{name}-keys"),
-        freezer_key_page_cache: pages.clone(),
-        freezer_value_partition: format!("{name}-values"),
-        freezer_value_target_size: VALUE_FILE_OCTETS,
-        freezer_value_compression: None,
-        ordinal_partition: format!("{name}-heights"),
-        items_per_section: ITEMS_PER_SECTION,
-        codec_config,
-        replay_buffer: epoch::REPLAY_BUFFER,
-        freezer_key_write_buffer: WRITE_BUFFER,
-        freezer_value_write_buffer: WRITE_BUFFER,
-        ordinal_write_buffer: WRITE_BUFFER,
+    /// Opens the blocks.
+    pub(crate) async fn blocks(&self, limits: Limits) -> Blocks<E> {
+        let config = self.config("final-blocks", limits);
+        let archive = immutable::Archive::init(self.context.child("final_blocks"), config).await;
+        archive.expect("the blocks cannot be opened")
+    }
+
+    fn config<C>(&self, name: &str, codec_config: C) -> immutable::Config<C> {
+        let name = format!("{}{name}", self.prefix);
+        immutable::Config {
+            metadata_partition: format!("{name}-metadata"),
+            freezer_table_partition: format!("{name}-table"),
+            freezer_table_initial_size: TABLE_ENTRIES,
+            freezer_table_resize_frequency: TABLE_RESIZE_AFTER,
+            freezer_table_resize_chunk_size: TABLE_RESIZE_CHUNK,
+            freezer_key_partition: format!("{name}-keys"),
+            freezer_key_page_cache: self.pages.clone(),
+            freezer_value_partition: format!("{name}-values"),
+            freezer_value_target_size: VALUE_FILE_OCTETS,
+            freezer_value_compression: None,
+            ordinal_partition: format!("{name}-heights"),
+            items_per_section: ITEMS_PER_SECTION,
+            codec_config,
+            replay_buffer: epoch::REPLAY_BUFFER,
+            freezer_key_write_buffer: WRITE_BUFFER,
+            freezer_value_write_buffer: WRITE_BUFFER,
+            ordinal_write_buffer: WRITE_BUFFER,
+        }
     }
 }
 

@@ -20,8 +20,8 @@ use commonware_macros::select;
 use commonware_p2p::utils::mux::{Builder as _, MuxHandle, Muxer};
 use commonware_p2p::{Channel, Message, Receiver, Sender};
 use commonware_parallel::Sequential;
-use commonware_runtime::buffer::paged::CacheRef;
 use commonware_runtime::Handle;
+use commonware_runtime::buffer::paged::CacheRef;
 use commonware_utils::NonZeroDuration;
 use commonware_utils::vec::NonEmptyVec;
 use tokio::sync::mpsc;
@@ -52,6 +52,7 @@ pub(crate) struct Epoching<E: Environment, D> {
     pub(crate) page_cache: CacheRef,
     /// Most peers that the network has room for; `None` if there is no network.
     pub(crate) peers_max: Option<NonZeroUsize>,
+    pub(crate) prefix: String,
 }
 
 /// The three channels of consensus, split by epoch.
@@ -194,7 +195,7 @@ impl<E: Environment, D: Directory> Epoching<E, D> {
     /// Removes the votes of the epoch before the last: that epoch can never be entered again.
     async fn forget(&self, epoch: u64) {
         if let Some(old) = epoch.checked_sub(2) {
-            let _ = self.context.remove(&partition(old), None).await;
+            let _ = self.context.remove(&self.partition(old), None).await;
         }
     }
 }
@@ -211,6 +212,11 @@ type Consensus<E, D> = simplex::Config<
 >;
 
 impl<E: Environment, D: Directory> Epoching<E, D> {
+    /// Where an epoch's votes are kept.
+    fn partition(&self, epoch: u64) -> String {
+        format!("{}consensus-{epoch}", self.prefix)
+    }
+
     fn config(&self, epoch: u64, scheme: Scheme, genesis: Digest) -> Consensus<E, D> {
         let timeouts = self.shared.config.timeouts;
         let witness = Witness::new(scheme.participants().clone(), self.proofs.clone());
@@ -224,7 +230,7 @@ impl<E: Environment, D: Directory> Epoching<E, D> {
             // Evidence must outlive the certificate of its view, or slashing depends on luck.
             track_historical_votes: true,
             strategy: Sequential,
-            partition: partition(epoch),
+            partition: self.partition(epoch),
             mailbox_size: MAILBOX,
             epoch: Epoch::new(epoch),
             floor: Floor::Genesis(genesis),
@@ -241,11 +247,6 @@ impl<E: Environment, D: Directory> Epoching<E, D> {
             forward: ForwardPolicy::SilentVoters,
         }
     }
-}
-
-/// Where an epoch's votes are kept.
-fn partition(epoch: u64) -> String {
-    format!("consensus-{epoch}")
 }
 
 /// Sorts by key; drops repetitions and whoever is in `other`.

@@ -70,12 +70,14 @@ fn live(shared: Arc<Shared>, inlets: Inlets) -> Exit {
                     channels: silent::channels(),
                     directory: Alone::new(keys::public(&shared.config.key_seed)),
                     peers_max: None,
+                    prefix: String::new(),
                 };
                 wiring::run(root, shared, inlets, parts).await
             }
             Ok(Some((listen, room))) => {
                 let (channels, directory) = network::open(&context, &shared.config, listen, room);
-                let parts = Parts { channels, directory, peers_max: Some(room) };
+                let parts =
+                    Parts { channels, directory, peers_max: Some(room), prefix: String::new() };
                 wiring::run(root, shared, inlets, parts).await
             }
             Err(text) => Exit::Fault(text),

@@ -75,6 +75,8 @@ pub struct Parts<S, R, D> {
     pub directory: D,
     /// Most peers that the network has room for; `None` if there is no network.
     pub peers_max: Option<NonZeroUsize>,
+    /// Before the name of everything on disk: empty, unless several engines share a disk.
+    pub prefix: String,
 }
 
 /// Runs the engine until it is told to stop or cannot go on.
@@ -90,7 +92,7 @@ where
     R: Receiver<PublicKey = PublicKey>,
     D: Directory,
 {
-    let Parts { channels, directory, peers_max } = parts;
+    let Parts { channels, directory, peers_max, prefix } = parts;
     let committees = Committees::new(shared.clone());
     let page_cache = CacheRef::new(paged::page_size(PAGE), PAGES_CACHED);
     let wiring = Wiring {
@@ -98,6 +100,7 @@ where
         shared: &shared,
         committees: &committees,
         page_cache: &page_cache,
+        prefix: &prefix,
     };
     let stored = wiring.start_store(channels.backfill, channels.blocks, &directory).await;
     let Stored { store, mut tasks } = stored;
@@ -118,6 +121,7 @@ where
         proofs,
         page_cache,
         peers_max,
+        prefix,
     };
     let exit = wait(&shared, epoching, split, tasks).await;
     drop(context);
@@ -159,6 +163,7 @@ struct Wiring<'a, E> {
     shared: &'a Arc<Shared>,
     committees: &'a Committees,
     page_cache: &'a CacheRef,
+    prefix: &'a str,
 }
 
 /// The block store and what runs it.
@@ -193,8 +198,10 @@ impl<E: Environment> Wiring<'_, E> {
             },
         );
         let broadcast = engine.start(blocks);
-        let certificates = archive::certificates(self.context, self.page_cache).await;
-        let archive = archive::blocks(self.context, self.page_cache, self.shared.config.limits);
+        let shelf =
+            archive::Shelf { context: self.context, pages: self.page_cache, prefix: self.prefix };
+        let certificates = shelf.certificates().await;
+        let archive = shelf.blocks(self.shared.config.limits);
         let (actor, store, floor) =
             Actor::init(self.context.child("store"), certificates, archive.await, self.store())
                 .await;
@@ -245,7 +252,7 @@ impl<E: Environment> Wiring<'_, E> {
             provider: self.committees.clone(),
             epocher: self.shared.epochs,
             start: Start::Genesis(Digested::precomputed(genesis.clone(), digest_of(&genesis))),
-            partition_prefix: "blocks".into(),
+            partition_prefix: format!("{}blocks", self.prefix),
             mailbox_size: epoch::MAILBOX,
             view_retention: epoch::VIEWS_KEPT,
             prunable_items_per_section: archive::ITEMS_PER_SECTION,
