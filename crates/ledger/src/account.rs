@@ -43,18 +43,22 @@ impl Accounts {
 
     /// Takes `amount`, which [`Accounts::check_debit`] has allowed; returns the balance left.
     pub fn debit(&mut self, key: AccountKey, amount: Amount) -> Amount {
-        let mut account = self.of(&key);
-        account.balance = account.balance.checked_sub(amount).expect("the debit was checked");
-        self.put(key, account);
-        account.balance
+        let left = self.change(&key, |account| {
+            account.balance = account.balance.checked_sub(amount).expect("the debit was checked");
+            account.balance
+        });
+        left.expect("an account that can give has a row")
     }
 
     /// Gives `amount`. All coins together fit an [`Amount`], so any one balance does.
     pub fn credit(&mut self, key: AccountKey, amount: Amount) {
-        let mut account = self.of(&key);
-        account.balance =
-            account.balance.checked_add(amount).expect("a balance is at most the supply");
-        self.put(key, account);
+        let added = self.change(&key, |account| {
+            let balance = account.balance.checked_add(amount);
+            account.balance = balance.expect("a balance is at most the supply");
+        });
+        if added.is_none() {
+            self.put(key, Account { balance: amount, nonce: 0 });
+        }
     }
 
     /// Uses up the account's current nonce.

@@ -49,31 +49,31 @@ impl Escrows {
 
     /// Takes `amount`, which [`Escrows::check_take`] has allowed.
     pub fn take(&mut self, payer: AccountKey, amount: Amount) {
-        self.change(payer, |escrow| {
+        self.rewrite(payer, |escrow| {
             escrow.free = escrow.free.checked_sub(amount).expect("the take was checked");
         });
     }
 
     /// Puts `amount` in.
     pub fn add(&mut self, payer: AccountKey, amount: Amount) {
-        self.change(payer, |escrow| {
+        self.rewrite(payer, |escrow| {
             escrow.free = escrow.free.checked_add(amount).expect("an escrow is at most the supply");
         });
     }
 
     /// Counts one more lane.
     pub fn lane_opened(&mut self, payer: AccountKey) {
-        self.change(payer, |escrow| escrow.lanes += 1);
+        self.rewrite(payer, |escrow| escrow.lanes += 1);
     }
 
     /// Counts one lane less.
     pub fn lane_removed(&mut self, payer: AccountKey) {
-        self.change(payer, |escrow| {
+        self.rewrite(payer, |escrow| {
             escrow.lanes = escrow.lanes.checked_sub(1).expect("each removed lane was opened");
         });
     }
 
-    fn change(&mut self, payer: AccountKey, change: impl FnOnce(&mut Escrow)) {
+    fn rewrite(&mut self, payer: AccountKey, change: impl FnOnce(&mut Escrow)) {
         let mut escrow = self.of(&payer);
         change(&mut escrow);
         if escrow == Escrow::default() {

@@ -241,9 +241,9 @@ impl Lanes {
         &self.rows
     }
 
-    /// Brings the digest up to date and returns it.
-    pub fn seal(&mut self) -> [u8; 32] {
-        self.rows.seal()
+    /// Brings the root up to date.
+    pub fn seal(&mut self) {
+        self.rows.seal();
     }
 
     fn forget_due(&mut self, id: &LaneId) {

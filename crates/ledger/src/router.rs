@@ -186,9 +186,9 @@ impl Routers {
         &self.rows
     }
 
-    /// Brings the digest up to date and returns it.
-    pub fn seal(&mut self) -> [u8; 32] {
-        self.rows.seal()
+    /// Brings the root up to date.
+    pub fn seal(&mut self) {
+        self.rows.seal();
     }
 
     fn forget(&mut self, account: &AccountKey) {

@@ -13,6 +13,7 @@ use crate::genesis::{Genesis, GenesisError, Params, VALIDATORS_MAX};
 use crate::hash::{BlockHash, StateRoot, digest};
 use crate::lane::{Lane, Lanes};
 use crate::outcome::BlockOutcome;
+use crate::proof::root_of_kinds;
 use crate::rejection::Rejection;
 use crate::roots::Roots;
 use crate::router::{Router, Routers};
@@ -403,22 +404,13 @@ impl State {
 
     /// Brings the root up to date with all rows written since the last time.
     pub(crate) fn seal(&mut self) {
-        let [groups, voters] = self.votes.seal();
-        let fixed = (
-            (self.chain, self.params, self.supply, self.subsidy_total),
-            (self.height, self.tip, self.stated, self.pools),
-        );
-        let fixed = borsh::to_vec(&fixed).expect("writing to a Vec does not fail");
-        let parts = [
-            self.accounts.seal(),
-            self.escrows.seal(),
-            self.lanes.seal(),
-            self.routers.seal(),
-            groups,
-            voters,
-            self.validators.seal(),
-        ];
-        self.root = StateRoot(digest("srwan state v2", &[parts.as_flattened(), &fixed]));
+        self.accounts.seal();
+        self.escrows.seal();
+        self.lanes.seal();
+        self.routers.seal();
+        self.votes.seal();
+        self.validators.seal();
+        self.root = root_of_kinds(&self.table_roots());
     }
 
     /// Stops rather than go on with coins made or lost.

@@ -1,15 +1,16 @@
-//! One kind of row: an ordered map that knows the coins it holds and its digest.
+//! One kind of row: a map with a root that knows the coins it holds.
 //!
-//! Writing a row keeps the sum of coins up to date at once. The digest is brought up to date by
-//! [`Table::seal`], once per block, from the rows that changed since the last one: a row written
-//! ten times in a block is hashed twice. The cost of a block is thus the number of rows that it
-//! touches, never the size of the table.
+//! Writing a row keeps the sum of coins up to date at once. The root is brought up to date by
+//! [`Table::seal`], once per block, from the rows that were written since: a row written ten times in
+//! a block is hashed once. The cost of a block is thus the number of rows that it touches, never the
+//! size of the table.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use std::collections::BTreeMap;
 
 use crate::amount::Amount;
-use crate::digest::SetDigest;
+use crate::merkle::{Key, Merkle};
+use crate::proof::{Leaf, Step};
+use srwan_wire::id::{AccountKey, LaneId, ValidatorKey};
 
 /// A row that may hold coins.
 pub trait Holds {
@@ -17,26 +18,31 @@ pub trait Holds {
     fn held(&self) -> Amount;
 }
 
-/// Rows of one kind by key.
-///
-/// Invariant: `held` is the sum over `rows`; `digest` is that of the rows as they were at the last
-/// seal; `before` has each key written since, with its row at that time.
-#[derive(Clone)]
-pub struct Table<K, V> {
-    rows: BTreeMap<K, V>,
-    before: BTreeMap<K, Option<V>>,
-    held: u128,
-    digest: SetDigest,
+macro_rules! key {
+    ($($name:ty),*) => {
+        $(impl Key for $name {
+            fn octets(&self) -> &[u8; 32] {
+                &self.0
+            }
+        })*
+    };
 }
 
-impl<K, V> Table<K, V>
-where
-    K: Ord + Clone + BorshSerialize,
-    V: Clone + BorshSerialize + Holds,
-{
+key!(AccountKey, LaneId, ValidatorKey);
+
+/// Rows of one kind by key.
+///
+/// Invariant: `held` is the sum over `rows`.
+#[derive(Clone)]
+pub struct Table<K, V> {
+    rows: Merkle<K, V>,
+    held: u128,
+}
+
+impl<K: Key, V: BorshSerialize + Holds> Table<K, V> {
     /// A table without rows.
-    pub fn new() -> Self {
-        Self { rows: BTreeMap::new(), before: BTreeMap::new(), held: 0, digest: SetDigest::empty() }
+    pub const fn new() -> Self {
+        Self { rows: Merkle::new(), held: 0 }
     }
 
     /// The row of `key`.
@@ -47,18 +53,28 @@ where
     /// Writes the row of `key`.
     pub fn put(&mut self, key: K, row: V) {
         self.held += u128::from(row.held().base());
-        let replaced = self.rows.insert(key.clone(), row);
-        self.note(key, replaced);
+        let replaced = self.rows.put(key, row);
+        self.held -= replaced.map_or(0, |row| u128::from(row.held().base()));
+    }
+
+    /// Changes the row of `key` in its place; `None` if there is none.
+    pub fn change<T>(&mut self, key: &K, change: impl FnOnce(&mut V) -> T) -> Option<T> {
+        let held = &mut self.held;
+        self.rows.change(key, |row| {
+            *held -= u128::from(row.held().base());
+            let changed = change(row);
+            *held += u128::from(row.held().base());
+            changed
+        })
     }
 
     /// Removes the row of `key`.
     pub fn remove(&mut self, key: &K) {
-        if let Some(removed) = self.rows.remove(key) {
-            self.note(key.clone(), Some(removed));
-        }
+        let removed = self.rows.remove(key);
+        self.held -= removed.map_or(0, |row| u128::from(row.held().base()));
     }
 
-    /// All rows in the order of their keys.
+    /// All rows, in the order of the hashes of their keys.
     pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
         self.rows.iter()
     }
@@ -77,37 +93,27 @@ where
 
     /// Counts the coins inside all rows again, row by row.
     pub fn recount(&self) -> u128 {
-        self.rows.values().map(|row| u128::from(row.held().base())).sum()
+        self.rows.iter().map(|(_, row)| u128::from(row.held().base())).sum()
     }
 
-    /// Brings the digest up to date and returns it.
+    /// Brings the root up to date and returns it.
     pub fn seal(&mut self) -> [u8; 32] {
-        for (key, old) in core::mem::take(&mut self.before) {
-            if let Some(old) = old {
-                self.digest.remove(&encode(&key, &old));
-            }
-            if let Some(new) = self.rows.get(&key) {
-                self.digest.add(&encode(&key, new));
-            }
-        }
-        self.digest.finish()
+        self.rows.root()
     }
 
-    /// Keeps the sum and the list of changes right after `key` lost the row `replaced`.
-    fn note(&mut self, key: K, replaced: Option<V>) {
-        if let Some(old) = &replaced {
-            self.held -= u128::from(old.held().base());
-        }
-        self.before.entry(key).or_insert(replaced);
+    /// The root as it was last sealed.
+    pub fn sealed_root(&self) -> [u8; 32] {
+        self.rows.sealed_root()
+    }
+
+    /// The way from the root to where `key` is or would be; the table must be sealed.
+    pub fn path(&self, key: &[u8; 32]) -> (Vec<Step>, Leaf) {
+        self.rows.path(key)
     }
 }
 
-impl<K, V> BorshSerialize for Table<K, V>
-where
-    K: Ord + BorshSerialize,
-    V: BorshSerialize,
-{
-    /// Writes the rows alone: sum and digest follow from them.
+impl<K: BorshSerialize, V: BorshSerialize> BorshSerialize for Table<K, V> {
+    /// Writes the rows alone: the sum follows from them.
     fn serialize<W: borsh::io::Write>(&self, writer: &mut W) -> borsh::io::Result<()> {
         self.rows.serialize(writer)
     }
@@ -115,22 +121,15 @@ where
 
 impl<K, V> BorshDeserialize for Table<K, V>
 where
-    K: Ord + Clone + BorshSerialize + BorshDeserialize,
-    V: Clone + BorshSerialize + BorshDeserialize + Holds,
+    K: Key + BorshDeserialize,
+    V: BorshSerialize + BorshDeserialize + Holds,
 {
     fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
-        let rows = BTreeMap::<K, V>::deserialize_reader(reader)?;
-        let mut table = Self::new();
-        for (key, row) in rows {
-            table.put(key, row);
-        }
-        table.seal();
+        let rows = Merkle::<K, V>::deserialize_reader(reader)?;
+        let mut table = Self { rows, held: 0 };
+        table.held = table.recount();
         Ok(table)
     }
-}
-
-fn encode<K: BorshSerialize, V: BorshSerialize>(key: &K, row: &V) -> Vec<u8> {
-    borsh::to_vec(&(key, row)).expect("writing to a Vec does not fail")
 }
 
 #[cfg(test)]
@@ -144,19 +143,21 @@ mod tests {
     }
 
     #[test]
-    fn a_table_read_from_its_bytes_has_the_same_sum_and_digest() {
-        let mut table = Table::<u8, Amount>::new();
-        table.put(1, Amount::from_base(5));
-        table.put(2, Amount::from_base(7));
+    fn a_table_read_from_its_bytes_has_the_same_sum_and_root() {
+        let key = |octet| LaneId([octet; 32]);
+        let mut table = Table::<LaneId, Amount>::new();
+        table.put(key(1), Amount::from_base(5));
+        table.put(key(2), Amount::from_base(7));
         table.seal();
-        table.put(1, Amount::from_base(6));
-        table.remove(&2);
-        table.put(3, Amount::from_base(9));
-        let digest = table.seal();
+        table.put(key(1), Amount::from_base(6));
+        table.remove(&key(2));
+        table.put(key(3), Amount::from_base(8));
+        table.change(&key(3), |amount| *amount = Amount::from_base(9));
+        let root = table.seal();
         assert_eq!((table.held(), table.recount()), (15, 15));
 
         let bytes = borsh::to_vec(&table).unwrap();
-        let mut read: Table<u8, Amount> = borsh::from_slice(&bytes).unwrap();
-        assert_eq!((read.held(), read.seal(), read.len()), (15, digest, 2));
+        let mut read: Table<LaneId, Amount> = borsh::from_slice(&bytes).unwrap();
+        assert_eq!((read.held(), read.seal(), read.len()), (15, root, 2));
     }
 }

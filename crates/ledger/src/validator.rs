@@ -15,6 +15,7 @@ use std::net::SocketAddr;
 
 use crate::amount::Amount;
 use crate::genesis::GenesisValidator;
+use crate::merkle::Key;
 use crate::table::{Holds, Table};
 use srwan_wire::id::{AccountKey, Height, ValidatorKey};
 
@@ -67,10 +68,41 @@ pub struct Member {
     pub power: u64,
 }
 
-/// All validators by consensus key.
+/// Who votes in one consensus epoch, ascending by key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Committee(pub Vec<Member>);
+
+impl Holds for Committee {
+    fn held(&self) -> Amount {
+        Amount::ZERO
+    }
+}
+
+/// A consensus epoch as a key: 8 octets, lowest first, then zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Epoch(pub [u8; 32]);
+
+impl Epoch {
+    /// The epoch with this number.
+    #[must_use]
+    pub fn new(number: u64) -> Self {
+        let mut octets = [0; 32];
+        octets[..8].copy_from_slice(&number.to_le_bytes());
+        Self(octets)
+    }
+}
+
+impl Key for Epoch {
+    fn octets(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// All validators by consensus key, and the committees of the last and next epochs.
 #[derive(Clone, BorshSerialize, BorshDeserialize)]
 pub struct Validators {
     rows: Table<ValidatorKey, Validator>,
+    committees: Table<Epoch, Committee>,
 }
 
 impl Validators {
@@ -82,7 +114,32 @@ impl Validators {
             let phase = ValidatorPhase::Active;
             rows.put(*key, Validator { account, address, power, bond, phase });
         }
-        Self { rows }
+        let mut validators = Self { rows, committees: Table::new() };
+        let first = validators.next_committee();
+        validators.committees.put(Epoch::new(0), first.clone());
+        validators.committees.put(Epoch::new(1), first);
+        validators
+    }
+
+    fn next_committee(&self) -> Committee {
+        let member = |(key, row): (&ValidatorKey, &Validator)| Member {
+            key: *key,
+            address: row.address,
+            power: row.power,
+        };
+        let mut members: Vec<Member> = self.rows.iter().map(member).collect();
+        members.sort_by_key(|member| member.key);
+        Committee(members)
+    }
+
+    /// Who votes in an epoch.
+    pub fn committee(&self, epoch: u64) -> Option<&Committee> {
+        self.committees.get(&Epoch::new(epoch))
+    }
+
+    /// The table of committees.
+    pub const fn committee_rows(&self) -> &Table<Epoch, Committee> {
+        &self.committees
     }
 
     /// The validator whose consensus key is `key`.
@@ -100,8 +157,9 @@ impl Validators {
         &self.rows
     }
 
-    /// Brings the digest up to date and returns it.
-    pub fn seal(&mut self) -> [u8; 32] {
-        self.rows.seal()
+    /// Brings the root up to date.
+    pub fn seal(&mut self) {
+        self.rows.seal();
+        self.committees.seal();
     }
 }

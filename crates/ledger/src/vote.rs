@@ -202,9 +202,20 @@ impl Votes {
         self.groups.recount()
     }
 
-    /// Brings the digests up to date and returns them.
-    pub fn seal(&mut self) -> [[u8; 32]; 2] {
-        [self.groups.seal(), self.voters.seal()]
+    /// Brings the roots up to date.
+    pub fn seal(&mut self) {
+        self.groups.seal();
+        self.voters.seal();
+    }
+
+    /// The table of groups.
+    pub const fn group_rows(&self) -> &Table<AccountKey, VoteGroup> {
+        &self.groups
+    }
+
+    /// The table of votes.
+    pub const fn voter_rows(&self) -> &Table<AccountKey, Voter> {
+        &self.voters
     }
 
     fn open(&mut self, sender: AccountKey, commission_bps: u16) {

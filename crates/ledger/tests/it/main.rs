@@ -9,6 +9,7 @@ mod formats;
 mod headers;
 mod lanes;
 mod model;
+mod proofs;
 mod registration;
 mod snapshots;
 mod transactions;
