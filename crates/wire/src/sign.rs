@@ -1,11 +1,16 @@
 //! Domain-separated ed25519 signatures over canonical bytes.
 //!
 //! What is signed is `domain || 0x00 || payload`: a signature made for one kind of object never verifies as another.
+//! Which signatures are valid is [`claim`]'s matter.
 
 use crate::id::AccountKey;
 use borsh::{BorshDeserialize, BorshSerialize};
 use core::fmt;
-use ed25519_dalek::{Signer, SigningKey, VerifyingKey};
+use ed25519_dalek::{Signer, SigningKey};
+
+pub mod claim;
+
+use claim::Claim;
 
 /// A signing key: the secret half of an [`AccountKey`]. Zeroed when dropped, never printed.
 pub struct AccountSecret(SigningKey);
@@ -60,16 +65,15 @@ pub struct BadSignature;
 /// Checks that `signature` is `signer`'s over `payload` as an object of `domain`.
 ///
 /// # Errors
-/// [`BadSignature`] for a wrong key, a wrong object, a wrong domain, or a malleable encoding (strict verification).
+/// [`BadSignature`] for a wrong key, a wrong object, or a wrong domain.
 pub fn verify(
     domain: &'static str,
     payload: &[u8],
     signer: &AccountKey,
     signature: &Signature,
 ) -> Result<(), BadSignature> {
-    let key = VerifyingKey::from_bytes(&signer.0).map_err(|_| BadSignature)?;
-    let signature = ed25519_dalek::Signature::from_bytes(&signature.0);
-    key.verify_strict(&message(domain, payload), &signature).map_err(|_| BadSignature)
+    let claim = Claim::new(domain, payload, signer, signature);
+    if claim.is_true() { Ok(()) } else { Err(BadSignature) }
 }
 
 fn message(domain: &'static str, payload: &[u8]) -> Vec<u8> {
