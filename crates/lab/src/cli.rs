@@ -39,6 +39,8 @@ pub enum LabCommand {
     Inspect(InspectArgs),
     /// Check a scenario file, or list the scenarios that come with the program.
     Scenario(ScenarioArgs),
+    /// Kill validators of a ledger under load, again and again, and check that nothing final is lost.
+    Soak(SoakArgs),
     /// Become a command inside a namespace.
     #[command(hide = true)]
     Enter(EnterArgs),
@@ -208,6 +210,28 @@ pub struct InspectArgs {
     pub seconds: f64,
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct SoakArgs {
+    /// Validators, each a process of its own on loopback
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=7))]
+    pub validators: u8,
+    /// How often validators are killed and started again
+    #[arg(long, default_value_t = 300)]
+    pub cycles: u32,
+    /// Decides who is killed when, and the load
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Accounts that send transactions and pay lanes
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u8).range(3..=100))]
+    pub payers: u8,
+    /// Directory for keys, states and logs; by default one that is removed if all went well
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+    /// Program that audits the validators over their RPC, given their URLs (docs/testing.md)
+    #[arg(long)]
+    pub audit: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

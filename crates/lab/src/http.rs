@@ -29,6 +29,15 @@ pub fn get_inside(namespace: &Path, server: SocketAddr, path: &str) -> Result<Va
     get(stream, path)
 }
 
+/// Asks over TCP.
+pub fn get_tcp(server: SocketAddr, path: &str) -> Result<Value> {
+    let stream =
+        TcpStream::connect_timeout(&server, WAIT).with_context(|| format!("nobody at {server}"))?;
+    stream.set_read_timeout(Some(WAIT))?;
+    stream.set_write_timeout(Some(WAIT))?;
+    get(stream, path)
+}
+
 fn get(mut stream: impl Read + Write, path: &str) -> Result<Value> {
     write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = Vec::new();

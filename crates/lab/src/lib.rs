@@ -22,6 +22,7 @@ pub mod problem;
 pub mod process;
 pub mod scenario;
 mod settings;
+mod soak;
 pub mod story;
 mod verbs;
 mod web;

@@ -306,7 +306,7 @@ fn random_hex() -> Result<String> {
 }
 
 /// A file that only its owner reads, in a directory that exists after this.
-fn write_secret(file: &Path, secret: &str) -> Result<()> {
+pub(crate) fn write_secret(file: &Path, secret: &str) -> Result<()> {
     let folder = file.parent().context("a file is in a folder")?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let mut options = File::options();
@@ -315,12 +315,12 @@ fn write_secret(file: &Path, secret: &str) -> Result<()> {
     writeln!(opened, "{secret}").with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn write_toml(file: &Path, content: &Table) -> Result<()> {
+pub(crate) fn write_toml(file: &Path, content: &Table) -> Result<()> {
     let text = toml::to_string(content).context("tables of plain values can be written")?;
     fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
-fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {
+pub(crate) fn table<const N: usize>(entries: [(&str, Value); N]) -> Table {
     entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
 }
 
@@ -328,7 +328,7 @@ fn millis(time: Duration) -> Value {
     Value::Integer(i64::try_from(time.as_millis()).unwrap_or(i64::MAX))
 }
 
-fn text(value: &str) -> Value {
+pub(crate) fn text(value: &str) -> Value {
     Value::String(value.to_owned())
 }
 

@@ -9,7 +9,7 @@ pub mod lateness;
 pub mod link;
 pub mod net;
 pub mod packet;
-mod random;
+pub mod random;
 mod realtime;
 
 use std::io::{ErrorKind, Read};

@@ -18,6 +18,11 @@ impl Random {
         mix(self.0)
     }
 
+    /// Uniform below `bound`, but for a bias of at most `bound` in 2^64; 0 for a bound of 0.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        self.next_u64().checked_rem(bound).unwrap_or(0)
+    }
+
     /// True with a chance given in parts per million.
     pub fn happens(&mut self, ppm: u32) -> bool {
         // A draw is made only where it matters, so that switching loss on does not shift other draws.

@@ -5,6 +5,8 @@ mod inspect;
 mod show;
 mod up;
 
+pub use up::stop_on_signals;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,7 +21,7 @@ use crate::place::Place;
 use crate::plan::Plan;
 use crate::problem::{Code, Problem};
 use crate::scenario::{BitRate, Scenario, ScenarioError};
-use crate::{capture, fabric, fetch, forward, lab, privilege, process, web};
+use crate::{capture, fabric, fetch, forward, lab, privilege, process, soak, web};
 
 /// Does a verb; prints what went wrong; returns the exit code of the product's house rules.
 pub fn run(command: LabCommand, daemons: Option<PathBuf>) -> i32 {
@@ -50,6 +52,10 @@ fn dispatch(command: LabCommand, daemons: Option<PathBuf>) -> Result<i32> {
         LabCommand::Capture(args) => capture(&args).map(|()| 0),
         LabCommand::Inspect(args) => inspect::inspect_lab(&args).map(|clean| i32::from(!clean)),
         LabCommand::Scenario(args) => scenario(&args).map(|()| 0),
+        LabCommand::Soak(args) => {
+            let program = daemons.context("this program has no daemons: use srwan lab soak")?;
+            soak::run(&args, &program)
+        }
         LabCommand::Enter(args) => enter(&args),
         LabCommand::Fabric(args) => fabric::run(&args.config).map(|()| 0),
         LabCommand::ServeHttp(args) => web::serve(args.listen).map(|()| 0),

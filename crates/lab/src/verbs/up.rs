@@ -70,7 +70,7 @@ fn read(file: &std::path::Path) -> Result<String> {
 }
 
 /// A flag that Ctrl-C, `lab down` and a closed terminal raise.
-fn stop_on_signals() -> Result<Arc<AtomicBool>> {
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let raised = Arc::clone(&flag);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
