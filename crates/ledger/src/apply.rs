@@ -12,29 +12,48 @@ use crate::lane::{Lane, LaneOpen, LanePhase, check_open, lane_id, wide};
 use crate::outcome::{Effect, Outcome, TxReceipt};
 use crate::rejection::Rejection;
 use crate::router::{Contradiction, Registration, Router, RouterPhase};
+use crate::signature::{Checked, Form, Known, Signers};
 use crate::state::State;
-use crate::ticket::{Settlement, Ticket, settle};
-use crate::tx::{Action, SignedTx, TX_OCTETS_MAX, Tx, size_octets};
+use crate::ticket::{Settlement, Signatures, Ticket, settle};
+use crate::tx::{Action, SignedTx, TX_OCTETS_MAX, Tx};
 use srwan_wire::id::{AccountKey, Height, LaneId, Octets};
 
 impl State {
     /// Applies a transaction in the block of `height`. Total: every transaction has an outcome.
     pub fn apply(&mut self, tx: &SignedTx, height: Height) -> TxReceipt {
-        let hash = tx.body.hash();
-        let (outcome, fee) = match self.check_admission(tx, height) {
+        self.apply_form(tx, &Form::of(tx), height, None)
+    }
+
+    /// The same with what is known about its signatures.
+    pub(crate) fn apply_form(
+        &mut self,
+        tx: &SignedTx,
+        form: &Form,
+        height: Height,
+        known: Option<Known>,
+    ) -> TxReceipt {
+        let (outcome, fee) = match self.check_admission(tx, form, height, known) {
             Err(refusal) => (Outcome::Refused(refusal), Amount::ZERO),
-            Ok(()) => self.carry_out(&tx.body, height),
+            Ok(()) => self.carry_out(&tx.body, height, known),
         };
-        TxReceipt { hash, height, fee, outcome }
+        TxReceipt { hash: form.hash, height, fee, outcome }
     }
 
     /// What [`State::apply`] would do at the next height, without doing it.
     ///
     /// **Errors:** the reason for which it would be refused or rejected.
     pub fn preview(&self, tx: &SignedTx) -> Result<Effect, Rejection> {
-        let height = self.next_height();
-        self.check_admission(tx, height)?;
-        let effect = self.check(&tx.body, height)?;
+        self.preview_checked(tx, &Checked::new())
+    }
+
+    /// The same; signatures that `checked` knows are not checked again.
+    ///
+    /// **Errors:** the same.
+    pub fn preview_checked(&self, tx: &SignedTx, checked: &Checked) -> Result<Effect, Rejection> {
+        let (height, form) = (self.next_height(), Form::of(tx));
+        let known = checked.known(&form);
+        self.check_admission(tx, &form, height, known)?;
+        let effect = self.check(&tx.body, height, known)?;
         self.fee_sources(&tx.body, Some(&effect))?;
         Ok(effect)
     }
@@ -43,7 +62,30 @@ impl State {
     ///
     /// **Errors:** a reason that no later state can heal.
     pub fn check_form(&self, tx: &SignedTx, height: Height) -> Result<(), Rejection> {
-        let size_octets = size_octets(tx);
+        self.check_bytes(tx, &Form::of(tx), height, None)
+    }
+
+    /// The same; signatures that `checked` knows are not checked again.
+    ///
+    /// **Errors:** the same.
+    pub fn check_form_checked(
+        &self,
+        tx: &SignedTx,
+        height: Height,
+        checked: &Checked,
+    ) -> Result<(), Rejection> {
+        let form = Form::of(tx);
+        self.check_bytes(tx, &form, height, checked.known(&form))
+    }
+
+    fn check_bytes(
+        &self,
+        tx: &SignedTx,
+        form: &Form,
+        height: Height,
+        known: Option<Known>,
+    ) -> Result<(), Rejection> {
+        let size_octets = form.size_octets;
         let body = &tx.body;
         if size_octets > TX_OCTETS_MAX {
             return Err(Rejection::TooLarge { size_octets, max_octets: TX_OCTETS_MAX });
@@ -55,7 +97,8 @@ impl State {
             return Err(Rejection::Expired { valid_until: body.valid_until });
         }
         self.check_fee(body, size_octets)?;
-        tx.verify(&body.sender).map_err(|_| Rejection::BadSignature)
+        let is_signed = known.is_some() || form.claim(tx).is_true();
+        if is_signed { Ok(()) } else { Err(Rejection::BadSignature) }
     }
 
     fn check_fee(&self, tx: &Tx, size_octets: u64) -> Result<(), Rejection> {
@@ -70,16 +113,22 @@ impl State {
         Ok(())
     }
 
-    fn check_admission(&self, tx: &SignedTx, height: Height) -> Result<(), Rejection> {
+    fn check_admission(
+        &self,
+        tx: &SignedTx,
+        form: &Form,
+        height: Height,
+        known: Option<Known>,
+    ) -> Result<(), Rejection> {
         let expected = self.accounts.of(&tx.body.sender).nonce;
         if tx.body.nonce != expected {
             return Err(Rejection::WrongNonce { expected, got: tx.body.nonce });
         }
-        self.check_form(tx, height)
+        self.check_bytes(tx, form, height, known)
     }
 
-    fn carry_out(&mut self, tx: &Tx, height: Height) -> (Outcome, Amount) {
-        let checked = self.check(tx, height);
+    fn carry_out(&mut self, tx: &Tx, height: Height, known: Option<Known>) -> (Outcome, Amount) {
+        let checked = self.check(tx, height, known);
         let sources = match self.fee_sources(tx, checked.as_ref().ok()) {
             Ok(sources) => sources,
             Err(refusal) => return (Outcome::Refused(refusal), Amount::ZERO),
@@ -131,7 +180,7 @@ impl State {
     }
 
     /// What an admitted transaction would do.
-    fn check(&self, tx: &Tx, height: Height) -> Result<Effect, Rejection> {
+    fn check(&self, tx: &Tx, height: Height, known: Option<Known>) -> Result<Effect, Rejection> {
         match &tx.action {
             Action::Transfer { to, amount } => {
                 self.check_spend(tx, *amount)?;
@@ -149,7 +198,7 @@ impl State {
             Action::LaneOpen(open) => self.check_lane_open(tx, open, height),
             Action::LaneRaise { lane, amount } => self.check_lane_raise(tx.sender, *lane, *amount),
             Action::LaneClose { lane } => self.check_lane_close(tx.sender, *lane, height),
-            Action::Ticket(ticket) => self.check_ticket(tx.sender, ticket),
+            Action::Ticket(ticket) => self.check_ticket(tx.sender, ticket, known),
             Action::RegisterRouter(registration) => self.check_register(tx, registration),
             Action::RetireRouter => {
                 self.routers.check_active(&tx.sender)?;
@@ -237,12 +286,19 @@ impl State {
         }
     }
 
-    fn check_ticket(&self, sender: AccountKey, ticket: &Ticket) -> Result<Effect, Rejection> {
+    fn check_ticket(
+        &self,
+        sender: AccountKey,
+        ticket: &Ticket,
+        known: Option<Known>,
+    ) -> Result<Effect, Rejection> {
         let lane = self.lanes.get(&ticket.lane)?;
         if !lane.is_party(&sender) {
             return Err(Rejection::NotAParty);
         }
-        settle(&self.chain, lane, ticket, self.params.min_settle).map(Effect::Settled)
+        let is_checked = known.and_then(|known| known.ticket) == Some(Signers::of(lane));
+        let signatures = if is_checked { Signatures::Checked } else { Signatures::Unchecked };
+        settle(&self.chain, lane, ticket, self.params.min_settle, signatures).map(Effect::Settled)
     }
 
     fn check_register(&self, tx: &Tx, registration: &Registration) -> Result<Effect, Rejection> {

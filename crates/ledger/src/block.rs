@@ -7,7 +7,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::hash::{BlockHash, StateRoot, digest};
+use crate::hash::{BlockHash, StateRoot, TxHash, digest};
 use crate::tx::SignedTx;
 use srwan_wire::id::{ChainId, Height, ValidatorKey};
 use srwan_wire::time::Timestamp;
@@ -88,9 +88,13 @@ pub struct Block {
 /// The digest of transactions in order.
 #[must_use]
 pub fn tx_root(txs: &[SignedTx]) -> [u8; 32] {
-    let mut names = Vec::with_capacity(32 * txs.len());
-    txs.iter().for_each(|tx| names.extend_from_slice(&tx.body.hash().0));
-    digest("srwan tx root v1", &[&names])
+    root_of_names(txs.iter().map(|tx| tx.body.hash()))
+}
+
+/// The digest of transactions' names in order.
+pub(crate) fn root_of_names(hashes: impl Iterator<Item = TxHash>) -> [u8; 32] {
+    let names: Vec<[u8; 32]> = hashes.map(|hash| hash.0).collect();
+    digest("srwan tx root v1", &[names.as_flattened()])
 }
 
 /// Why a block does not follow the state.

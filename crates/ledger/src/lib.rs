@@ -26,6 +26,7 @@ pub mod prove;
 pub mod rejection;
 mod roots;
 pub mod router;
+pub mod signature;
 pub mod state;
 mod table;
 pub mod ticket;

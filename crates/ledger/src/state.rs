@@ -7,7 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::account::{Account, Accounts};
 use crate::amount::Amount;
-use crate::block::{Block, BlockError, Header, Maker, Parent, tx_root};
+use crate::block::{Block, BlockError, Header, Maker, Parent, root_of_names, tx_root};
 use crate::escrow::{Escrow, Escrows};
 use crate::genesis::{Genesis, GenesisError, Params, VALIDATORS_MAX};
 use crate::hash::{BlockHash, StateRoot, digest};
@@ -17,6 +17,7 @@ use crate::proof::root_of_kinds;
 use crate::rejection::Rejection;
 use crate::roots::Roots;
 use crate::router::{Router, Routers};
+use crate::signature::{Checked, Form};
 use crate::table::Table;
 use crate::tx::SignedTx;
 use crate::validator::{Validator, Validators};
@@ -211,7 +212,15 @@ impl State {
     /// **Errors:** [`BlockError`]; after [`BlockError::StateUnknown`] ask again once more blocks were
     /// executed, after all others never.
     pub fn check_after(&self, parent: &Parent, block: &Block) -> Result<(), BlockError> {
-        let header = &block.header;
+        self.check_header(parent, &block.header, tx_root(&block.txs))
+    }
+
+    fn check_header(
+        &self,
+        parent: &Parent,
+        header: &Header,
+        tx_root: [u8; 32],
+    ) -> Result<(), BlockError> {
         if header.chain != self.chain {
             return Err(BlockError::WrongChain);
         }
@@ -223,7 +232,7 @@ impl State {
             return Err(BlockError::WrongParent);
         }
         check_voters(parent, header)?;
-        if header.tx_root != tx_root(&block.txs) {
+        if header.tx_root != tx_root {
             return Err(BlockError::WrongTransactions);
         }
         self.check_stated(parent, header)
@@ -264,9 +273,27 @@ impl State {
     ///
     /// **Panics:** if coins are made or lost, which no block can cause unless a rule here is wrong.
     pub fn execute(&mut self, block: &Block) -> Result<BlockOutcome, BlockError> {
-        self.check_block(block)?;
+        let mut checked = Checked::new();
+        checked.check(self, &block.txs);
+        self.execute_checked(block, &checked)
+    }
+
+    /// The same; signatures that `checked` knows are not checked again.
+    ///
+    /// **Errors:** the same.
+    ///
+    /// **Panics:** the same.
+    pub fn execute_checked(
+        &mut self,
+        block: &Block,
+        checked: &Checked,
+    ) -> Result<BlockOutcome, BlockError> {
+        let forms: Vec<Form> = block.txs.iter().map(Form::of).collect();
+        let tx_root = root_of_names(forms.iter().map(|form| form.hash));
+        self.check_header(&self.parent(), &block.header, tx_root)?;
         let height = block.header.height;
-        let receipts = block.txs.iter().map(|tx| self.apply(tx, height)).collect();
+        let apply = |(tx, form)| self.apply_form(tx, form, height, checked.known(form));
+        let receipts = block.txs.iter().zip(&forms).map(apply).collect();
         self.tip = block.header.hash();
         self.stated = block.header.state_height;
         let events = self.end_block(height, &block.header.voters);

@@ -200,13 +200,14 @@ impl Author {
             valid_until: Height(u64::MAX),
             action,
         };
-        let fee = self.fees.required(crate::lane::wide(encode(&tx).len()) + SIGNATURE_OCTETS);
+        let size_octets = crate::lane::wide(encode(&tx).len() + SIGNATURE_OCTETS);
+        let fee = self.fees.required(size_octets);
         SignedTx::new(Tx { fee, ..tx }, &self.secret)
     }
 }
 
 /// Octets of an ed25519 signature; a fee has a fixed width, so naming it does not change the size.
-const SIGNATURE_OCTETS: u64 = 64;
+pub(crate) const SIGNATURE_OCTETS: usize = 64;
 
 fn encode<T: BorshSerialize>(value: &T) -> Vec<u8> {
     borsh::to_vec(value).expect("writing to a Vec does not fail")

@@ -11,6 +11,7 @@ mod lanes;
 mod model;
 mod proofs;
 mod registration;
+mod signatures;
 mod snapshots;
 mod transactions;
 mod vectors;
