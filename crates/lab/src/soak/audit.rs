@@ -1,7 +1,7 @@
 //! The audit beside a soak: a program that reads the validators' RPC and knows nothing else.
 //!
-//! It is given `--follow`, a file for its own record, and the URLs. It goes on until its standard input ends, then
-//! looks at everything a last time, prints one line, and exits 0 only if all was right.
+//! It is given `--follow`, a file for its own record, the genesis file, and the URLs. It goes on until its standard
+//! input ends, then looks at everything a last time, prints one line, and exits 0 only if all was right.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -23,7 +23,8 @@ impl Audit {
         let output = folder.join("audit.log");
         let log = File::create(&output).context("cannot write audit.log")?;
         let mut command = Command::new(program);
-        command.args(["--follow", "--record"]).arg(folder.join("audit.jsonl")).args(urls);
+        command.args(["--follow", "--record"]).arg(folder.join("audit.jsonl"));
+        command.arg("--genesis").arg(folder.join("genesis.toml")).args(urls);
         command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn();
         let child = child.with_context(|| format!("cannot run {}", program.display()))?;
