@@ -458,8 +458,7 @@ mod tests {
         }
     }
 
-    /// The vector with weights of the design note on money, settled in two tickets: the
-    /// first up to the cap, the second after a raise.
+    /// The weighted vector of the design note, in two tickets: up to the cap, and after a raise.
     fn evidence() -> LaneEvidence {
         let payees: Vec<Payee> = [2, 3, 4]
             .into_iter()

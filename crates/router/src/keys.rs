@@ -55,6 +55,15 @@ pub fn load_or_create(path: &Path) -> Result<Zeroizing<[u8; 32]>, Fault> {
     }
 }
 
+/// The secret in the file at `path`, which must be there.
+///
+/// # Errors
+/// As [`Keys::load_or_create`], and if there is no such file.
+pub fn load(path: &Path) -> Result<Zeroizing<[u8; 32]>, Fault> {
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW).open(path);
+    read(path, opened.map_err(|error| refuse(path, error.to_string()))?)
+}
+
 fn read(path: &Path, mut file: File) -> Result<Zeroizing<[u8; 32]>, Fault> {
     let metadata = file.metadata().map_err(|error| refuse(path, error.to_string()))?;
     if metadata.mode() & 0o077 != 0 {

@@ -10,8 +10,10 @@ mod matrix;
 mod path;
 mod ping;
 mod portal;
+mod sending;
 mod shell;
 mod status;
+mod ticket;
 mod wallet;
 
 use crate::exit::Exit;
@@ -44,12 +46,12 @@ pub enum Command {
     Path(path::PathVerb),
     /// The group's one-way delays as this router knows them.
     Matrix(matrix::Matrix),
-    /// Coins of this router.
+    /// Coins of this router, and of any account whose key is here.
     #[command(subcommand)]
     Wallet(wallet::WalletVerb),
     /// Claims for relayed traffic, and what became of them.
     #[command(subcommand)]
-    Ticket(wallet::TicketVerb),
+    Ticket(ticket::TicketVerb),
     /// The controller: groups, rosters, segments.
     #[command(subcommand)]
     Controller(controller::ControllerVerb),

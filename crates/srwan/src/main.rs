@@ -1,6 +1,7 @@
 //! The one binary: each role of the system is a subcommand, and so is each question that a person may ask.
 
 mod command;
+mod evidence_file;
 mod exit;
 mod output;
 mod problem;

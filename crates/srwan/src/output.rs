@@ -39,6 +39,12 @@ impl Output {
         self.answer(&answer, |_| value.to_owned())
     }
 
+    /// Tells on stderr how far something is: one line.
+    pub fn progress(self, text: &str) {
+        // A closed stderr leaves nobody to tell.
+        let _ = writeln!(io::stderr(), "{}", printable(text));
+    }
+
     /// Writes an error to stderr: code, what, why, fix.
     pub fn error(self, error: &ApiError) {
         let text = if self.json { problem::json(error) } else { problem::text(error) };

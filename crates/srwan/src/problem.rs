@@ -20,6 +20,10 @@ pub mod code {
     pub const ROLE: &str = "SRW-D205";
     /// The login token of the portal cannot be read, or the portal is off.
     pub const PORTAL: &str = "SRW-D206";
+    /// A file that cannot be read as evidence.
+    pub const NO_EVIDENCE: &str = "SRW-E001";
+    /// A ledger does not answer what evidence is made of.
+    pub const NO_EXPORT: &str = "SRW-E002";
     /// No router of the group has this name or number.
     pub const NO_SUCH_ROUTER: &str = "SRW-R404";
     /// No ticket has this id.

@@ -1,5 +1,8 @@
 //! `srwan ledger ...`
 
+mod alone;
+
+use super::ticket;
 use crate::exit::Exit;
 use crate::output::Output;
 use crate::text::outline;
@@ -27,11 +30,20 @@ pub enum LedgerVerb {
         #[arg(long, value_name = "DIR")]
         state_dir: PathBuf,
     },
-    /// Run a validator until SIGTERM.
+    /// Run a validator until SIGTERM; without any configuration, a ledger of one for this machine.
     Run {
-        /// Configuration file.
-        #[arg(long, value_name = "FILE", default_value = "/etc/srwan/validator.toml")]
-        config: PathBuf,
+        /// Configuration file; /etc/srwan/validator.toml if there is one.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Where a ledger of one keeps its files; ~/.local/state/srwan-ledger unless given.
+        #[arg(long, value_name = "DIR", conflicts_with = "config")]
+        state_dir: Option<PathBuf>,
+    },
+    /// Make a key for a validator or an account (mode 0600) and print its public half.
+    Keygen {
+        /// Where to write the key; an existing file is never overwritten.
+        #[arg(long, value_name = "FILE")]
+        key_file: PathBuf,
     },
     /// Height, supply by kind of account, and whether the sum is what the genesis says.
     Status(At),
@@ -56,6 +68,17 @@ pub enum LedgerVerb {
         #[command(flatten)]
         at: At,
     },
+    /// Write what the ledger has into a file that can be checked without it.
+    Export {
+        /// The signed evidence of every ticket, for `srwan ticket verify`.
+        #[arg(long, required = true)]
+        tickets: bool,
+        #[command(flatten)]
+        at: At,
+        /// Where to write it; standard output unless given.
+        #[arg(long, short, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
 }
 
 impl LedgerVerb {
@@ -63,7 +86,11 @@ impl LedgerVerb {
     pub fn run(self, output: Output) -> anyhow::Result<Exit> {
         match self {
             Self::Init { genesis, state_dir } => init(&genesis, &state_dir, output)?,
-            Self::Run { config } => srwan_validator::run(&config)?,
+            Self::Run { config, state_dir } => run_validator(config, state_dir, output)?,
+            Self::Keygen { key_file } => {
+                let key = super::wallet::new_key(&key_file)?;
+                output.value("srwan.ledger-keygen/1", "key", &key)?;
+            }
             Self::Status(at) => return status(&at, output),
             Self::Block { height, at } => show(&at, &format!("/v1/block/{height}"), output)?,
             Self::Tx { hash, at } => {
@@ -72,9 +99,32 @@ impl LedgerVerb {
             Self::Account { key, at } => {
                 show(&at, &format!("/v1/account/{}", srwan_api::http::escape(&key)), output)?;
             }
+            Self::Export { tickets: _, at, out } => {
+                ticket::export(&at.url, ticket::Wanted::All, out.as_deref(), output)?;
+            }
         }
         Ok(Exit::Ok)
     }
+}
+
+/// Where a validator's configuration is unless told.
+const CONFIG: &str = "/etc/srwan/validator.toml";
+
+fn run_validator(
+    config: Option<PathBuf>,
+    state_dir: Option<PathBuf>,
+    output: Output,
+) -> anyhow::Result<()> {
+    let usual = || Some(PathBuf::from(CONFIG)).filter(|path| path.exists());
+    let config = match (config, state_dir) {
+        (Some(config), _) => config,
+        (None, Some(state_dir)) => alone::prepare(&state_dir, output)?,
+        (None, None) => match usual() {
+            Some(config) => config,
+            None => alone::prepare(&alone::state_dir()?, output)?,
+        },
+    };
+    srwan_validator::run(&config)
 }
 
 fn init(genesis: &Path, state_dir: &Path, output: Output) -> anyhow::Result<()> {

@@ -1,8 +1,10 @@
 //! The real binary: grammar, exit codes, streams, JSON, and what the pages about it say.
 
+mod chain;
 mod config;
 mod controller;
 mod errors;
+mod evidence;
 mod help;
 mod ledger;
 mod operations;
@@ -10,3 +12,4 @@ mod readme;
 mod recorded;
 mod router;
 mod run;
+mod wallet;
