@@ -109,6 +109,23 @@ impl Lab {
         self.note()
     }
 
+    /// Removes what the daemon of a node kept, except for its key files.
+    ///
+    /// **Errors:** the daemon is running.
+    pub fn wipe(&mut self, node: &NodeName) -> Result<()> {
+        let alive = self.process(node).is_some_and(|process| process.ended().is_none());
+        anyhow::ensure!(!alive, "{node} is running: kill it first");
+        for entry in fs::read_dir(self.place.state(node))? {
+            let path = entry?.path();
+            if path.is_dir() {
+                fs::remove_dir_all(&path)?;
+            } else if path.extension().is_none_or(|extension| extension != "key") {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+
     /// An order for a command in a node's namespace.
     pub fn order(&self, node: &NodeName, name: &str, command: Vec<String>) -> Order {
         Order {

@@ -46,6 +46,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("kills", include_str!("../scenarios/kills.toml")),
     ("validators4", include_str!("../scenarios/validators4.toml")),
     ("validator-dies", include_str!("../scenarios/validator-dies.toml")),
+    ("validator-wiped", include_str!("../scenarios/validator-wiped.toml")),
     ("validators-halt", include_str!("../scenarios/validators-halt.toml")),
     ("one-ended", include_str!("../scenarios/one-ended.toml")),
 ];

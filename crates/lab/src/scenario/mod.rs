@@ -222,6 +222,8 @@ pub enum Action {
     Resume { node: NodeName },
     /// The daemon of the node is started again.
     Start { node: NodeName },
+    /// All that the node's daemon kept is lost, except for its keys; the daemon must be dead.
+    Wipe { node: NodeName },
     /// A command runs in the node's namespace; it must exit 0.
     Exec { node: NodeName, command: Vec<String> },
 }
@@ -381,6 +383,7 @@ impl Action {
             Self::Pause { .. } => "pause",
             Self::Resume { .. } => "resume",
             Self::Start { .. } => "start",
+            Self::Wipe { .. } => "wipe",
             Self::Exec { .. } => "exec",
         }
     }

@@ -282,6 +282,7 @@ fn node_action(scenario: &Scenario, raw: &RawEvent, verb: RawVerb, at: At) -> Re
         RawVerb::Pause => Ok(Action::Pause { node }),
         RawVerb::Resume => Ok(Action::Resume { node }),
         RawVerb::Start => Ok(Action::Start { node }),
+        RawVerb::Wipe => Ok(Action::Wipe { node }),
         RawVerb::Congest | RawVerb::Fail | RawVerb::Heal | RawVerb::Cut | RawVerb::Exec => {
             Err(at.error("this event is about a link"))
         }

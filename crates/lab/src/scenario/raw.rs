@@ -167,6 +167,7 @@ pub enum RawVerb {
     Pause,
     Resume,
     Start,
+    Wipe,
     Exec,
 }
 

@@ -189,7 +189,8 @@ impl<'a> Story<'a> {
             Action::Pause { node } => self.signal(node, Signal::SIGSTOP),
             Action::Resume { node } => self.signal(node, Signal::SIGCONT),
             Action::Start { node } if self.lab.has_daemons() => self.lab.restart(node),
-            Action::Start { .. } => Ok(()),
+            Action::Wipe { node } if self.lab.has_daemons() => self.lab.wipe(node),
+            Action::Start { .. } | Action::Wipe { .. } => Ok(()),
             Action::Exec { node, command } => self.exec(node, command),
         }
     }
@@ -309,6 +310,7 @@ impl<'a> Story<'a> {
                 | Action::Pause { .. }
                 | Action::Resume { .. }
                 | Action::Start { .. }
+                | Action::Wipe { .. }
                 | Action::Exec { .. } => false,
             })
         };
@@ -419,6 +421,7 @@ fn describe(action: &Action) -> String {
         Action::Pause { node } => format!("{node} frozen"),
         Action::Resume { node } => format!("{node} goes on"),
         Action::Start { node } => format!("{node} started again"),
+        Action::Wipe { node } => format!("{node} lost its disk, but for its keys"),
         Action::Exec { node, command } => format!("{node}: {}", command.join(" ")),
     }
 }
