@@ -178,17 +178,75 @@ pub struct Tx {
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the same fields as srwan_ledger::outcome::Effect, as text")]
 pub enum Effect {
-    Transferred { to: String, coins: String },
-    EscrowAdded { coins: String },
-    EscrowWithdrawn { coins: String },
-    LaneOpened { lane: String, cap_coins: String },
-    LaneRaised { lane: String, coins: String },
-    LaneClosing { lane: String, until_height: u64 },
-    Settled { settlement: Settlement },
-    RouterRegistered { bond_coins: String },
-    RouterRetired { until_height: u64 },
-    RouterSlashed { account: String, reward_coins: String, burned_coins: String },
+    Transferred {
+        to: String,
+        coins: String,
+    },
+    EscrowAdded {
+        coins: String,
+    },
+    EscrowWithdrawn {
+        coins: String,
+    },
+    LaneOpened {
+        lane: String,
+        cap_coins: String,
+    },
+    LaneRaised {
+        lane: String,
+        coins: String,
+    },
+    LaneClosing {
+        lane: String,
+        until_height: u64,
+    },
+    Settled {
+        settlement: Settlement,
+    },
+    RouterRegistered {
+        bond_coins: String,
+    },
+    RouterRetired {
+        until_height: u64,
+    },
+    RouterSlashed {
+        account: String,
+        reward_coins: String,
+        burned_coins: String,
+    },
     Voted,
+    ValidatorJoined {
+        validator: String,
+        address: String,
+        bond_coins: String,
+    },
+    ValidatorUpdated {
+        validator: String,
+        address: String,
+        bond_coins: String,
+    },
+    ValidatorLeft {
+        validator: String,
+        until_height: u64,
+    },
+    ValidatorSlashed {
+        validator: String,
+        account: String,
+        reward_coins: String,
+        burned_coins: String,
+    },
+    NodeKeyRotated {
+        node_key: String,
+        overlap_until_height: u64,
+    },
+    NodeKeyRevoked {
+        node_key: String,
+    },
+    Approved {
+        validator: String,
+        parameter: String,
+        value: u64,
+    },
 }
 
 /// What one ticket moved out of its lane.

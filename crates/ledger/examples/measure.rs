@@ -1,6 +1,7 @@
 //! Measures one core: tickets per second with signatures checked, and memory at a million accounts.
 //!
 //! `cargo run --release -p srwan-ledger --example measure`
+#![allow(clippy::disallowed_methods, reason = "a measurement needs a clock")]
 
 use std::collections::BTreeMap;
 use std::time::Instant;

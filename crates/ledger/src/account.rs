@@ -63,8 +63,12 @@ impl Accounts {
 
     /// Uses up the account's current nonce.
     pub fn use_nonce(&mut self, key: AccountKey) {
-        let mut account = self.of(&key);
-        account.nonce = account.nonce.checked_add(1).expect("2^64 transactions are not reached");
-        self.put(key, account);
+        let next = |account: &mut Account| {
+            let next = account.nonce.checked_add(1);
+            account.nonce = next.expect("2^64 transactions are not reached");
+        };
+        if self.change(&key, next).is_none() {
+            self.put(key, Account { balance: Amount::ZERO, nonce: 1 });
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! it does what it asks.
 
 use crate::amount::Amount;
+use crate::bonding::Slash;
 use crate::escrow::LANES_PER_PAYER_MAX;
 use crate::lane::{Lane, LaneOpen, LanePhase, check_open, lane_id, wide};
 use crate::outcome::{Effect, Outcome, TxReceipt};
@@ -16,6 +17,7 @@ use crate::signature::{Checked, Form, Known, Signers};
 use crate::state::State;
 use crate::ticket::{Settlement, Signatures, Ticket, settle};
 use crate::tx::{Action, SignedTx, TX_OCTETS_MAX, Tx};
+use crate::validator::{Validator, ValidatorPhase};
 use srwan_wire::id::{AccountKey, Height, LaneId, Octets};
 
 impl State {
@@ -209,11 +211,14 @@ impl State {
                 self.votes.check(&tx.sender, *action, self.params.commission_bps_max)?;
                 Ok(Effect::Voted(*action))
             }
+            Action::Validator(action) => self.check_validator(tx, action, height),
+            Action::NodeKey(action) => self.check_node_key(&tx.sender, *action, height),
+            Action::Govern(change) => self.check_approval(tx, *change, height),
         }
     }
 
     /// Checks that the sender has `amount` besides the fee.
-    fn check_spend(&self, tx: &Tx, amount: Amount) -> Result<(), Rejection> {
+    pub(crate) fn check_spend(&self, tx: &Tx, amount: Amount) -> Result<(), Rejection> {
         non_zero(amount)?;
         let balance = self.accounts.of(&tx.sender).balance;
         let needed = amount.checked_add(tx.fee).unwrap_or(Amount::from_base(u64::MAX));
@@ -366,6 +371,28 @@ impl State {
                 let left = self.votes.write(sender, *action);
                 self.pools.dividends = sum(self.pools.dividends, left);
             }
+            Effect::ValidatorJoined { key, address, bond } => {
+                self.write_join(sender, *key, Self::joined(sender, *address, *bond));
+            }
+            Effect::ValidatorUpdated { key, address, bond } => {
+                let (address, more) = (*address, *bond);
+                self.write_update(sender, *key, |row| Validator {
+                    address,
+                    bond: sum(row.bond, more),
+                    ..row
+                });
+            }
+            Effect::ValidatorLeft { key, until } => {
+                let phase = ValidatorPhase::Leaving { until: *until };
+                self.write_update(sender, *key, |row| Validator { phase, ..row });
+            }
+            Effect::ValidatorSlashed { key, account: _, reward, burned, until } => {
+                let slash = Slash { reward: *reward, burned: *burned, until: *until };
+                self.write_conviction(sender, *key, slash);
+            }
+            Effect::NodeKeyRotated { to, until } => self.write_rotation(sender, *to, *until),
+            Effect::NodeKeyRevoked { key } => self.write_revocation(sender, *key),
+            Effect::Approved { member, change } => self.approvals.put(*member, *change),
         }
         debug_assert!(height > self.height, "a transaction belongs to a block that is not over");
     }
@@ -399,11 +426,14 @@ impl State {
 
     fn write_registration(&mut self, account: AccountKey, said: &Registration, bond: Amount) {
         self.debit(account, bond);
-        let kept = self.routers.get(&account).map_or(Amount::ZERO, |router| router.bond);
+        let before = self.routers.get(&account).cloned();
+        let kept = before.as_ref().map_or(Amount::ZERO, |router| router.bond);
         let router = Router {
             registration: said.clone(),
             bond: sum(kept, bond),
             phase: RouterPhase::Active,
+            retiring: before.as_ref().and_then(|router| router.retiring),
+            revoked: before.map_or_else(Vec::new, |router| router.revoked),
         };
         self.routers.put(account, router);
     }
@@ -424,7 +454,7 @@ impl State {
     }
 
     /// Takes coins that were checked to be there; a vote that they weighed loses them.
-    fn debit(&mut self, account: AccountKey, amount: Amount) {
+    pub(crate) fn debit(&mut self, account: AccountKey, amount: Amount) {
         if !amount.is_zero() {
             let left = self.accounts.debit(account, amount);
             self.votes.note_balance(account, left);
@@ -432,9 +462,7 @@ impl State {
     }
 
     fn change_lane(&mut self, id: LaneId, change: impl FnOnce(&mut Lane)) {
-        let mut lane = self.lanes.get(&id).expect("the lane was checked").clone();
-        change(&mut lane);
-        self.lanes.put(id, lane);
+        self.lanes.change(&id, change);
     }
 }
 
@@ -442,13 +470,6 @@ impl State {
 struct FeeSources {
     from_lane: Amount,
     from_sender: Amount,
-}
-
-/// What a conviction takes from a bond, and when the rest comes back.
-struct Slash {
-    reward: Amount,
-    burned: Amount,
-    until: Height,
 }
 
 /// What leaves the escrow for a lane. Saturates: more than there is cannot be taken.

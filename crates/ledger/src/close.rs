@@ -24,11 +24,16 @@ impl State {
         for account in self.routers.due_by(height) {
             events.push(self.return_bond(account));
         }
+        for key in self.validators.due_by(height) {
+            events.push(self.return_validator_bond(key));
+        }
         self.split_fees(height);
         self.pay_validators(voters, &mut events);
         if height.0.is_multiple_of(self.params.epoch_blocks) {
             self.end_epoch(&mut events);
+            self.end_approvals(height, &mut events);
         }
+        self.end_committee(height, &mut events);
         self.height = height;
         self.assert_conserved();
         self.seal();

@@ -213,11 +213,25 @@ impl Lanes {
         self.rows.put(id, lane);
     }
 
+    /// Changes a lane in its place.
+    ///
+    /// **Panics:** if there is none; whoever changes a lane has checked it.
+    pub fn change(&mut self, id: &LaneId, change: impl FnOnce(&mut Lane)) {
+        let due = self.rows.change(id, |lane| {
+            let before = lane.due();
+            change(lane);
+            (before, lane.due())
+        });
+        let (before, after) = due.expect("the lane was checked");
+        if before != after {
+            self.due.remove(&(before, *id));
+            self.due.insert((after, *id));
+        }
+    }
+
     /// Starts the claim window of an open lane.
     pub fn close(&mut self, id: LaneId, until: Height) {
-        if let Some(lane) = self.rows.get(&id).cloned() {
-            self.put(id, Lane { phase: LanePhase::Closing { until }, ..lane });
-        }
+        self.change(&id, |lane| lane.phase = LanePhase::Closing { until });
     }
 
     /// Lanes at which something is due at `height` or before.

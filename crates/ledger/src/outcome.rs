@@ -1,15 +1,17 @@
 //! What became of a transaction, and what a block did besides.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use std::net::SocketAddr;
 
 use crate::amount::Amount;
+use crate::governance::Change;
 use crate::hash::{StateRoot, TxHash};
 use crate::lane::{Lane, LaneOpen};
 use crate::rejection::Rejection;
 use crate::router::Registration;
 use crate::ticket::Settlement;
 use crate::vote::VoteAction;
-use srwan_wire::id::{AccountKey, Height, LaneId};
+use srwan_wire::id::{AccountKey, Height, LaneId, NodeKey, ValidatorKey};
 
 /// What became of one transaction in one block.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -103,6 +105,63 @@ pub enum Effect {
     },
     /// A vote changed.
     Voted(VoteAction),
+    /// A validator joined; it may be in the committee of the epoch after the next.
+    ValidatorJoined {
+        /// Its consensus key.
+        key: ValidatorKey,
+        /// Where its peers reach it.
+        address: SocketAddr,
+        /// What it locked.
+        bond: Amount,
+    },
+    /// A validator changed.
+    ValidatorUpdated {
+        /// Its consensus key.
+        key: ValidatorKey,
+        /// Where its peers reach it.
+        address: SocketAddr,
+        /// What it locked besides.
+        bond: Amount,
+    },
+    /// A validator leaves the next committees.
+    ValidatorLeft {
+        /// Its consensus key.
+        key: ValidatorKey,
+        /// When its bond comes back.
+        until: Height,
+    },
+    /// A validator was convicted.
+    ValidatorSlashed {
+        /// Its consensus key.
+        key: ValidatorKey,
+        /// Whose it is.
+        account: AccountKey,
+        /// To the reporter.
+        reward: Amount,
+        /// To the burned account.
+        burned: Amount,
+        /// When the rest of the bond comes back.
+        until: Height,
+    },
+    /// A router has another node key.
+    NodeKeyRotated {
+        /// The key from now on.
+        to: NodeKey,
+        /// Last height at which the one before is accepted.
+        until: Height,
+    },
+    /// A node key is invalid.
+    NodeKeyRevoked {
+        /// Which.
+        key: NodeKey,
+    },
+    /// A member of the committee approves a parameter.
+    Approved {
+        /// Its consensus key.
+        member: ValidatorKey,
+        /// Which, and what it shall be.
+        change: Change,
+    },
 }
 
 /// What the end of a block did.
@@ -147,6 +206,15 @@ pub enum Event {
         /// How much.
         amount: Amount,
     },
+    /// The committee of an epoch is fixed.
+    CommitteeFixed {
+        /// Which epoch.
+        epoch: u64,
+        /// How many are in it.
+        members: u64,
+    },
+    /// A parameter has another value from the next block on.
+    ParameterChanged(Change),
 }
 
 /// All that a block did.

@@ -31,6 +31,8 @@ pub struct Fixed {
     pub stated: Height,
     /// Coins that belong to rules.
     pub pools: Pools,
+    /// BLAKE3 of the approvals' bytes.
+    pub approvals: [u8; 32],
 }
 
 /// A row, or that there is none, with the proof of it.
@@ -45,7 +47,7 @@ pub struct Proven {
 impl State {
     /// What this state has once.
     #[must_use]
-    pub const fn fixed(&self) -> Fixed {
+    pub fn fixed(&self) -> Fixed {
         Fixed {
             chain: self.chain,
             params: self.params,
@@ -55,6 +57,7 @@ impl State {
             tip: self.tip,
             stated: self.stated,
             pools: self.pools,
+            approvals: *blake3::hash(&encode(&self.approvals)).as_bytes(),
         }
     }
 

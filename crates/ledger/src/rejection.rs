@@ -99,6 +99,37 @@ pub enum Rejection {
     RouterSlashed,
     #[error("the two statements do not contradict each other")]
     NoContradiction,
+    #[error("the node key was revoked")]
+    NodeKeyRevoked,
+    #[error("the router has this node key already")]
+    NodeKeySame,
+    #[error("the router has no such node key, or it is not accepted any more")]
+    NotANodeKey,
+    #[error("two node keys may overlap for at most {max} blocks, not {got}")]
+    OverlapTooLong { got: u64, max: u64 },
+
+    #[error("no validator has this key or account")]
+    NotAValidator,
+    #[error("the account stands behind a validator already")]
+    ValidatorAlready,
+    #[error("the validator has left; its bond has not been returned yet")]
+    ValidatorLeft,
+    #[error("the validator was slashed; its key and account cannot join again")]
+    ValidatorSlashed,
+    #[error("the consensus key belongs to another account")]
+    ConsensusKeyTaken,
+    #[error("the consensus key did not sign that this account may use it")]
+    ConsentForged,
+    #[error("the bond is {bond} coins, at least {least} are needed")]
+    BondTooLow { bond: Amount, least: Amount },
+    #[error("the last validator cannot leave")]
+    LastValidator,
+    #[error("the votes do not prove that this validator contradicted itself")]
+    NoEquivocation,
+    #[error("only a member of the present committee may approve a parameter")]
+    NotInCommittee,
+    #[error("the parameter would be {got}, must be {lowest} to {highest}")]
+    ParameterOutOfRange { got: u64, lowest: u64, highest: u64 },
 
     #[error("the account votes already")]
     AlreadyVotes,
@@ -185,6 +216,21 @@ impl Rejection {
             Self::RouterRetired => "SRW-L504",
             Self::RouterSlashed => "SRW-L505",
             Self::NoContradiction => "SRW-L506",
+            Self::NodeKeyRevoked => "SRW-L507",
+            Self::NodeKeySame => "SRW-L508",
+            Self::NotANodeKey => "SRW-L509",
+            Self::OverlapTooLong { .. } => "SRW-L510",
+            Self::NotAValidator => "SRW-L521",
+            Self::ValidatorAlready => "SRW-L522",
+            Self::ValidatorLeft => "SRW-L523",
+            Self::ValidatorSlashed => "SRW-L524",
+            Self::ConsensusKeyTaken => "SRW-L525",
+            Self::ConsentForged => "SRW-L526",
+            Self::BondTooLow { .. } => "SRW-L527",
+            Self::LastValidator => "SRW-L528",
+            Self::NoEquivocation => "SRW-L529",
+            Self::NotInCommittee => "SRW-L531",
+            Self::ParameterOutOfRange { .. } => "SRW-L532",
             Self::AlreadyVotes => "SRW-L601",
             Self::DoesNotVote => "SRW-L602",
             Self::NoSuchGroup => "SRW-L603",
@@ -236,6 +282,20 @@ impl Rejection {
             Self::RouterRetired => "wait until the bond has been returned",
             Self::RouterSlashed => "use another account",
             Self::NoContradiction => "compare two statements of one reporter, peer and boot",
+            Self::NodeKeyRevoked | Self::NodeKeySame => "make another node key",
+            Self::NotANodeKey => "name a node key that the router uses",
+            Self::OverlapTooLong { .. } => "choose a shorter overlap",
+            Self::NotAValidator => "join with ValidatorJoin, or name an existing validator",
+            Self::ValidatorAlready => "update the validator, or use another account",
+            Self::ValidatorLeft => "wait until the bond has been returned",
+            Self::ValidatorSlashed => "use another account and another consensus key",
+            Self::ConsensusKeyTaken => "make another consensus key",
+            Self::ConsentForged => "sign with the consensus key for this ledger and account",
+            Self::BondTooLow { .. } => "lock at least the bond that is named",
+            Self::LastValidator => "leave after another validator has joined",
+            Self::NoEquivocation => "send two contradicting votes of one key, ledger and view",
+            Self::NotInCommittee => "wait until the validator is in the committee",
+            Self::ParameterOutOfRange { .. } => "choose a value within the range named",
             Self::AlreadyVotes => "leave the present vote group first",
             Self::DoesNotVote => "join a vote group first",
             Self::NoSuchGroup => "name the leader of an existing vote group",

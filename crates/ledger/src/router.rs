@@ -7,6 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::amount::Amount;
+use crate::node_key::RetiringKey;
 use crate::rejection::Rejection;
 use crate::table::{Holds, Table};
 use srwan_wire::id::{AccountKey, ChainId, Height, NodeKey};
@@ -81,6 +82,10 @@ pub struct Router {
     pub bond: Amount,
     /// Where in its life.
     pub phase: RouterPhase,
+    /// The key before a rotation.
+    pub retiring: Option<RetiringKey>,
+    /// Keys that are never accepted again, oldest first.
+    pub revoked: Vec<NodeKey>,
 }
 
 impl Router {
@@ -127,15 +132,26 @@ impl Routers {
         registration: &Registration,
     ) -> Result<(), Rejection> {
         registration.location.check().map_err(|_| Rejection::BadLocation)?;
-        match self.node_keys.get(&registration.node_key) {
-            Some(owner) if owner != account => return Err(Rejection::NodeKeyTaken),
-            Some(_) | None => {}
-        }
+        self.check_node_key(account, &registration.node_key)?;
         match self.get(account).map(|router| router.phase) {
             None | Some(RouterPhase::Active) => Ok(()),
             Some(RouterPhase::Unbonding { .. }) => Err(Rejection::RouterRetired),
             Some(RouterPhase::Slashed { .. }) => Err(Rejection::RouterSlashed),
         }
+    }
+
+    /// Checks that `account` may use `key` for its router.
+    pub fn check_node_key(&self, account: &AccountKey, key: &NodeKey) -> Result<(), Rejection> {
+        if self.owner(key).is_some_and(|owner| owner != *account) {
+            return Err(Rejection::NodeKeyTaken);
+        }
+        let is_revoked = self.get(account).is_some_and(|router| router.revoked.contains(key));
+        if is_revoked { Err(Rejection::NodeKeyRevoked) } else { Ok(()) }
+    }
+
+    /// The account that `key` belongs to, whether it is accepted or not.
+    pub fn owner(&self, key: &NodeKey) -> Option<AccountKey> {
+        self.node_keys.get(key).copied()
     }
 
     /// Checks that `account` has an active router.
@@ -160,7 +176,7 @@ impl Routers {
     /// Writes a router.
     pub fn put(&mut self, account: AccountKey, router: Router) {
         self.forget(&account);
-        self.node_keys.insert(router.registration.node_key, account);
+        self.node_keys.extend(router.keys().map(|key| (key, account)));
         self.due.extend(router.due().map(|due| (due, account)));
         self.rows.put(account, router);
     }
@@ -193,7 +209,9 @@ impl Routers {
 
     fn forget(&mut self, account: &AccountKey) {
         if let Some(router) = self.rows.get(account) {
-            self.node_keys.remove(&router.registration.node_key);
+            for key in router.keys() {
+                self.node_keys.remove(&key);
+            }
             if let Some(due) = router.due() {
                 self.due.remove(&(due, *account));
             }
@@ -210,9 +228,10 @@ impl BorshSerialize for Routers {
 impl BorshDeserialize for Routers {
     fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
         let rows = Table::<AccountKey, Router>::deserialize_reader(reader)?;
-        let key_of =
-            |(account, router): (&AccountKey, &Router)| (router.registration.node_key, *account);
-        let node_keys = rows.iter().map(key_of).collect();
+        let mut node_keys = BTreeMap::new();
+        for (account, router) in rows.iter() {
+            node_keys.extend(router.keys().map(|key| (key, *account)));
+        }
         let due = rows.iter().filter_map(|(key, row)| row.due().map(|due| (due, *key))).collect();
         Ok(Self { rows, node_keys, due })
     }

@@ -202,7 +202,10 @@ impl Batch {
             | Action::LaneClose { .. }
             | Action::RegisterRouter(_)
             | Action::RetireRouter
-            | Action::Vote(_) => {}
+            | Action::Vote(_)
+            | Action::Validator(_)
+            | Action::NodeKey(_)
+            | Action::Govern(_) => {}
         }
         let claims = self.claims.len() - before;
         self.entries.push(Entry { name: form.name, known, claims });

@@ -10,6 +10,7 @@ use crate::amount::Amount;
 use crate::block::{Block, BlockError, Header, Maker, Parent, root_of_names, tx_root};
 use crate::escrow::{Escrow, Escrows};
 use crate::genesis::{Genesis, GenesisError, Params, VALIDATORS_MAX};
+use crate::governance::Approvals;
 use crate::hash::{BlockHash, StateRoot, digest};
 use crate::lane::{Lane, Lanes};
 use crate::outcome::BlockOutcome;
@@ -20,7 +21,7 @@ use crate::router::{Router, Routers};
 use crate::signature::{Checked, Form};
 use crate::table::Table;
 use crate::tx::SignedTx;
-use crate::validator::{Validator, Validators};
+use crate::validator::{Member, Validator, Validators};
 use crate::vote::Votes;
 use srwan_wire::id::{AccountKey, ChainId, Height, LaneId, ValidatorKey};
 
@@ -94,6 +95,7 @@ pub struct State {
     /// What the header of `tip` says of the state that its proposer had reached.
     pub(crate) stated: Height,
     pub(crate) validators: Validators,
+    pub(crate) approvals: Approvals,
     pub(crate) accounts: Accounts,
     pub(crate) escrows: Escrows,
     pub(crate) lanes: Lanes,
@@ -122,6 +124,7 @@ impl State {
             tip: BlockHash(chain.0),
             stated: Height(0),
             validators: Validators::new(&genesis.validators),
+            approvals: Approvals::default(),
             accounts: Table::new(),
             escrows: Table::new(),
             lanes: Lanes::new(),
@@ -345,6 +348,20 @@ impl State {
     /// All validators, in whatever phase.
     pub fn validators(&self) -> impl Iterator<Item = (&ValidatorKey, &Validator)> {
         self.validators.iter()
+    }
+
+    /// Who votes in a consensus epoch, ascending by key; `None` if it is not fixed yet or long over.
+    ///
+    /// Epoch e is heights e * n + 1 ..= (e + 1) * n with n = [`Params::committee_blocks`].
+    #[must_use]
+    pub fn committee(&self, epoch: u64) -> Option<&[Member]> {
+        self.validators.committee(epoch).map(|committee| committee.0.as_slice())
+    }
+
+    /// What members of the committee approve.
+    #[must_use]
+    pub const fn approvals(&self) -> &Approvals {
+        &self.approvals
     }
 
     /// All coins there are.

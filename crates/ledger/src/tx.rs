@@ -1,15 +1,20 @@
 //! Transactions: what an account can ask the ledger to do, signed for one chain and one nonce.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use std::net::SocketAddr;
 
 use crate::amount::Amount;
+use crate::equivocation::Equivocation;
 use crate::fee::FeeSchedule;
+use crate::governance::Change;
 use crate::hash::{TxHash, digest};
 use crate::lane::{LaneOpen, lane_id};
+use crate::node_key::NodeKeyAction;
 use crate::router::{Contradiction, Registration};
 use crate::ticket::Ticket;
+use crate::validator::{Consent, Join, ValidatorAction};
 use crate::vote::VoteAction;
-use srwan_wire::id::{AccountKey, ChainId, Height, LaneId};
+use srwan_wire::id::{AccountKey, ChainId, Height, LaneId, ValidatorKey};
 use srwan_wire::receipt::{Signable, Signed};
 use srwan_wire::sign::AccountSecret;
 
@@ -61,6 +66,12 @@ pub enum Action {
     ReportContradiction(Box<Contradiction>),
     /// Votes.
     Vote(VoteAction),
+    /// Joins or leaves the validators, or convicts one.
+    Validator(ValidatorAction),
+    /// Rotates or revokes a node key of the sender's router.
+    NodeKey(NodeKeyAction),
+    /// Approves a change of a parameter.
+    Govern(Change),
 }
 
 /// A transaction before it is signed.
@@ -187,6 +198,52 @@ impl Author {
     #[must_use]
     pub fn vote(&self, nonce: u64, action: VoteAction) -> SignedTx {
         self.sign(nonce, Action::Vote(action))
+    }
+
+    /// Joins the validators; `consensus` is the secret of the consensus key.
+    #[must_use]
+    pub fn validator_join(
+        &self,
+        nonce: u64,
+        consensus: &AccountSecret,
+        address: SocketAddr,
+        bond: Amount,
+    ) -> SignedTx {
+        let body = Consent { chain: self.chain, account: self.account() };
+        let consent = Signed::new(body, consensus).signature;
+        let key = ValidatorKey(consensus.public().0);
+        let join = ValidatorAction::Join(Join { key, consent, address, bond });
+        self.sign(nonce, Action::Validator(join))
+    }
+
+    /// Changes the address of the account's validator, and locks more.
+    #[must_use]
+    pub fn validator_update(&self, nonce: u64, address: SocketAddr, bond: Amount) -> SignedTx {
+        self.sign(nonce, Action::Validator(ValidatorAction::Update { address, bond }))
+    }
+
+    /// Leaves the validators.
+    #[must_use]
+    pub fn validator_leave(&self, nonce: u64) -> SignedTx {
+        self.sign(nonce, Action::Validator(ValidatorAction::Leave))
+    }
+
+    /// Convicts a validator of contradicting itself.
+    #[must_use]
+    pub fn report_equivocation(&self, nonce: u64, proof: Equivocation) -> SignedTx {
+        self.sign(nonce, Action::Validator(ValidatorAction::Report(proof)))
+    }
+
+    /// Rotates or revokes a node key of the account's router.
+    #[must_use]
+    pub fn node_key(&self, nonce: u64, action: NodeKeyAction) -> SignedTx {
+        self.sign(nonce, Action::NodeKey(action))
+    }
+
+    /// Approves a change of a parameter.
+    #[must_use]
+    pub fn govern(&self, nonce: u64, change: Change) -> SignedTx {
+        self.sign(nonce, Action::Govern(change))
     }
 
     /// Signs any action with the least fee that it costs, valid for ever.

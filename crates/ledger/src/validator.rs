@@ -10,14 +10,18 @@
 //! ```
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use crate::amount::Amount;
+use crate::equivocation::Equivocation;
 use crate::genesis::GenesisValidator;
 use crate::merkle::Key;
+use crate::rejection::Rejection;
 use crate::table::{Holds, Table};
-use srwan_wire::id::{AccountKey, Height, ValidatorKey};
+use srwan_wire::id::{AccountKey, ChainId, Height, ValidatorKey};
+use srwan_wire::receipt::Signable;
+use srwan_wire::sign::Signature;
 
 /// Where a validator is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -49,6 +53,16 @@ pub struct Validator {
     pub bond: Amount,
     /// Where in its life.
     pub phase: ValidatorPhase,
+}
+
+impl Validator {
+    fn due(&self) -> Option<Height> {
+        match self.phase {
+            ValidatorPhase::Active => None,
+            ValidatorPhase::Leaving { until } => Some(until),
+            ValidatorPhase::Slashed { until } => (!self.bond.is_zero()).then_some(until),
+        }
+    }
 }
 
 impl Holds for Validator {
@@ -98,48 +112,83 @@ impl Key for Epoch {
     }
 }
 
+/// What a validator may do.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum ValidatorAction {
+    /// Locks a bond behind a consensus key; in the committees from two epochs on.
+    Join(Join),
+    /// Changes the address that peers reach it at, and locks more.
+    Update {
+        /// From the next committee on.
+        address: SocketAddr,
+        /// Besides what is locked; may be zero.
+        bond: Amount,
+    },
+    /// Leaves the next committees; the bond comes back after the unbonding time.
+    Leave,
+    /// Convicts a validator of contradicting itself.
+    Report(Equivocation),
+}
+
+/// What a new validator says.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Join {
+    /// Its consensus key.
+    pub key: ValidatorKey,
+    /// That key's word that the account may use it.
+    pub consent: Signature,
+    /// Where its peers reach it.
+    pub address: SocketAddr,
+    /// What it locks; at least [`crate::genesis::Params::validator_bond`].
+    pub bond: Amount,
+}
+
+/// What a consensus key signs for the account that stands behind it, so that nobody takes another's key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Consent {
+    /// On which ledger.
+    pub chain: ChainId,
+    /// For which account.
+    pub account: AccountKey,
+}
+
+impl Signable for Consent {
+    const DOMAIN: &'static str = "srwan validator consent v1";
+}
+
 /// All validators by consensus key, and the committees of the last and next epochs.
-#[derive(Clone, BorshSerialize, BorshDeserialize)]
+///
+/// Invariant: `keys` and `due` follow from `rows`.
+#[derive(Clone)]
 pub struct Validators {
     rows: Table<ValidatorKey, Validator>,
     committees: Table<Epoch, Committee>,
+    keys: BTreeMap<AccountKey, ValidatorKey>,
+    due: BTreeSet<(Height, ValidatorKey)>,
 }
 
 impl Validators {
-    /// Those that a ledger begins with.
+    /// Those that a ledger begins with. All are in the first two committees.
     pub(crate) fn new(genesis: &BTreeMap<ValidatorKey, GenesisValidator>) -> Self {
-        let mut rows = Table::new();
+        let mut validators = Self::from_tables(Table::new(), Table::new());
         for (key, first) in genesis {
             let GenesisValidator { account, address, power, bond } = *first;
             let phase = ValidatorPhase::Active;
-            rows.put(*key, Validator { account, address, power, bond, phase });
+            validators.put(*key, Validator { account, address, power, bond, phase });
         }
-        let mut validators = Self { rows, committees: Table::new() };
-        let first = validators.next_committee();
+        let first = validators.ranked(usize::MAX, |_| 0);
         validators.committees.put(Epoch::new(0), first.clone());
         validators.committees.put(Epoch::new(1), first);
         validators
     }
 
-    fn next_committee(&self) -> Committee {
-        let member = |(key, row): (&ValidatorKey, &Validator)| Member {
-            key: *key,
-            address: row.address,
-            power: row.power,
-        };
-        let mut members: Vec<Member> = self.rows.iter().map(member).collect();
-        members.sort_by_key(|member| member.key);
-        Committee(members)
-    }
-
-    /// Who votes in an epoch.
-    pub fn committee(&self, epoch: u64) -> Option<&Committee> {
-        self.committees.get(&Epoch::new(epoch))
-    }
-
-    /// The table of committees.
-    pub const fn committee_rows(&self) -> &Table<Epoch, Committee> {
-        &self.committees
+    fn from_tables(
+        rows: Table<ValidatorKey, Validator>,
+        committees: Table<Epoch, Committee>,
+    ) -> Self {
+        let keys = rows.iter().map(|(key, row)| (row.account, *key)).collect();
+        let due = rows.iter().filter_map(|(key, row)| row.due().map(|due| (due, *key))).collect();
+        Self { rows, committees, keys, due }
     }
 
     /// The validator whose consensus key is `key`.
@@ -147,9 +196,90 @@ impl Validators {
         self.rows.get(key)
     }
 
+    /// The validator that `account` stands behind.
+    pub fn of_account(&self, account: &AccountKey) -> Option<(ValidatorKey, &Validator)> {
+        let key = self.keys.get(account)?;
+        self.rows.get(key).map(|row| (*key, row))
+    }
+
+    /// The active validator that `account` stands behind.
+    pub fn check_active(
+        &self,
+        account: &AccountKey,
+    ) -> Result<(ValidatorKey, &Validator), Rejection> {
+        let (key, row) = self.of_account(account).ok_or(Rejection::NotAValidator)?;
+        match row.phase {
+            ValidatorPhase::Active => Ok((key, row)),
+            ValidatorPhase::Leaving { .. } => Err(Rejection::ValidatorLeft),
+            ValidatorPhase::Slashed { .. } => Err(Rejection::ValidatorSlashed),
+        }
+    }
+
+    /// Whether another validator is active besides one.
+    pub fn has_another_active(&self) -> bool {
+        let active = self.rows.iter().filter(|(_, row)| row.phase == ValidatorPhase::Active);
+        active.take(2).count() == 2
+    }
+
     /// All validators.
     pub fn iter(&self) -> impl Iterator<Item = (&ValidatorKey, &Validator)> {
         self.rows.iter()
+    }
+
+    /// Writes a validator.
+    pub fn put(&mut self, key: ValidatorKey, row: Validator) {
+        self.forget(&key);
+        self.keys.insert(row.account, key);
+        self.due.extend(row.due().map(|due| (due, key)));
+        self.rows.put(key, row);
+    }
+
+    /// Removes a validator.
+    pub fn remove(&mut self, key: &ValidatorKey) {
+        self.forget(key);
+        self.rows.remove(key);
+    }
+
+    /// Validators whose bond is due at `height` or before.
+    pub fn due_by(&self, height: Height) -> Vec<ValidatorKey> {
+        self.due.iter().take_while(|(due, _)| *due <= height).map(|(_, key)| *key).collect()
+    }
+
+    /// Who votes in an epoch; `None` if it is not fixed yet, or long over.
+    pub fn committee(&self, epoch: u64) -> Option<&Committee> {
+        self.committees.get(&Epoch::new(epoch))
+    }
+
+    /// Fixes the committee of the epoch after the next one: the `most` active validators with the most
+    /// bond and votes, ties to the lower key. With no active one the committee before goes on.
+    pub fn fix_committee(&mut self, ended: u64, most: u16, votes: &BTreeMap<AccountKey, u128>) {
+        let votes_of = |row: &Validator| votes.get(&row.account).copied().unwrap_or(0);
+        let mut next = self.ranked(usize::from(most), votes_of);
+        if next.0.is_empty() {
+            let before = self.committee(ended.saturating_add(1)).cloned();
+            next = before.unwrap_or_default();
+        }
+        self.committees.put(Epoch::new(ended.saturating_add(2)), next);
+        if let Some(past) = ended.checked_sub(COMMITTEES_KEPT) {
+            self.committees.remove(&Epoch::new(past));
+        }
+    }
+
+    fn ranked(&self, most: usize, votes_of: impl Fn(&Validator) -> u128) -> Committee {
+        let active = self.rows.iter().filter(|(_, row)| row.phase == ValidatorPhase::Active);
+        let weight = |row: &Validator| u128::from(row.bond.base()) + votes_of(row);
+        let mut ranked: Vec<_> =
+            active.map(|(key, row)| (core::cmp::Reverse(weight(row)), *key, row)).collect();
+        ranked.sort_by_key(|(weight, key, _)| (*weight, *key));
+        ranked.truncate(most);
+        let member = |(_, key, row): (_, ValidatorKey, &Validator)| Member {
+            key,
+            address: row.address,
+            power: row.power,
+        };
+        let mut members: Vec<Member> = ranked.into_iter().map(member).collect();
+        members.sort_by_key(|member| member.key);
+        Committee(members)
     }
 
     /// The table below.
@@ -157,9 +287,40 @@ impl Validators {
         &self.rows
     }
 
-    /// Brings the root up to date.
+    /// The table of committees.
+    pub const fn committee_rows(&self) -> &Table<Epoch, Committee> {
+        &self.committees
+    }
+
+    /// Brings the roots up to date.
     pub fn seal(&mut self) {
         self.rows.seal();
         self.committees.seal();
     }
+
+    fn forget(&mut self, key: &ValidatorKey) {
+        if let Some(row) = self.rows.get(key) {
+            self.keys.remove(&row.account);
+            if let Some(due) = row.due() {
+                self.due.remove(&(due, *key));
+            }
+        }
+    }
 }
+
+impl BorshSerialize for Validators {
+    fn serialize<W: borsh::io::Write>(&self, writer: &mut W) -> borsh::io::Result<()> {
+        self.rows.serialize(writer)?;
+        self.committees.serialize(writer)
+    }
+}
+
+impl BorshDeserialize for Validators {
+    fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
+        let rows = Table::deserialize_reader(reader)?;
+        Ok(Self::from_tables(rows, Table::deserialize_reader(reader)?))
+    }
+}
+
+/// Epochs that are over whose committees are kept, for whoever proves their certificates.
+const COMMITTEES_KEPT: u64 = 8;

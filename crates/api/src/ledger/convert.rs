@@ -108,6 +108,36 @@ impl Effect {
                 burned_coins: burned.to_string(),
             },
             Did::Voted(_) => Self::Voted,
+            Did::ValidatorJoined { key, address, bond } => Self::ValidatorJoined {
+                validator: key.to_string(),
+                address: address.to_string(),
+                bond_coins: bond.to_string(),
+            },
+            Did::ValidatorUpdated { key, address, bond } => Self::ValidatorUpdated {
+                validator: key.to_string(),
+                address: address.to_string(),
+                bond_coins: bond.to_string(),
+            },
+            Did::ValidatorLeft { key, until } => {
+                Self::ValidatorLeft { validator: key.to_string(), until_height: until.0 }
+            }
+            Did::ValidatorSlashed { key, account, reward, burned, until: _ } => {
+                Self::ValidatorSlashed {
+                    validator: key.to_string(),
+                    account: account.to_string(),
+                    reward_coins: reward.to_string(),
+                    burned_coins: burned.to_string(),
+                }
+            }
+            Did::NodeKeyRotated { to, until } => {
+                Self::NodeKeyRotated { node_key: to.to_string(), overlap_until_height: until.0 }
+            }
+            Did::NodeKeyRevoked { key } => Self::NodeKeyRevoked { node_key: key.to_string() },
+            Did::Approved { member, change } => Self::Approved {
+                validator: member.to_string(),
+                parameter: format!("{:?}", change.parameter),
+                value: change.value,
+            },
         }
     }
 }

@@ -64,6 +64,7 @@ pub fn quick_params() -> Params {
         router_bond: coins(1_000),
         subsidy_blocks: 10,
         committee_blocks: 4,
+        validator_bond: coins(2_000),
         ..Params::DEFAULT
     }
 }
@@ -145,6 +146,22 @@ impl World {
         assert_eq!(self.act(person, action).outcome, Outcome::Rejected(why));
     }
 
+    /// One block with a transaction that person stands behind a validator with.
+    #[track_caller]
+    pub fn join(&mut self, person: u8, bond: Amount) -> Effect {
+        let tx = self.join_tx(person, bond);
+        match self.run(tx).outcome {
+            Outcome::Applied(effect) => effect,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub fn join_tx(&self, person: u8, bond: Amount) -> SignedTx {
+        let address = SocketAddr::from(([127, 0, 0, 1], 7_000 + u16::from(person)));
+        let author = self.author(person);
+        author.validator_join(self.nonce(person), &secret(person + 100), address, bond)
+    }
+
     /// A lane of person 1 to `payees`, from an escrow with just enough.
     pub fn lane(&mut self, payees: &[u8], cap: Amount) -> LaneId {
         let open = LaneOpen { cap, ..self.ask(payees) };
@@ -210,6 +227,8 @@ impl World {
         let lanes = self.state.lanes().filter(|(_, lane)| lane.payer == who);
         let in_lanes: u64 = lanes.map(|(_, lane)| lane.funds().base()).sum();
         let bond = self.state.router(&who).map_or(0, |router| router.bond.base());
+        let validators = self.state.validators().filter(|(_, row)| row.account == who);
+        let bond = bond + validators.map(|(_, row)| row.bond.base()).sum::<u64>();
         self.balance(person).base() + self.state.escrow(&who).free.base() + in_lanes + bond
     }
 }

@@ -1,16 +1,24 @@
 //! One valid encoding of each format, from drawn values.
 
+use std::net::SocketAddr;
+
 use srwan_ledger::amount::Amount;
+use srwan_ledger::equivocation::Equivocation;
 use srwan_ledger::fee::FeeSchedule;
+use srwan_ledger::governance::{Change, Parameter};
 use srwan_ledger::lane::{LaneOpen, Payee};
+use srwan_ledger::node_key::NodeKeyAction;
 use srwan_ledger::router::{Contradiction, Registration};
 use srwan_ledger::ticket::Ticket;
 use srwan_ledger::tx::{Action, Author, SignedTx};
+use srwan_ledger::validator::{Consent, Join, ValidatorAction};
 use srwan_ledger::vote::VoteAction;
-use srwan_wire::id::{AccountKey, ChainId, Height, LaneId, NodeKey, Octets, PathHash};
+use srwan_wire::id::{
+    AccountKey, ChainId, Height, LaneId, NodeKey, Octets, PathHash, ValidatorKey,
+};
 use srwan_wire::receipt::{
     Delivery, DeliveryBody, LinkCounters, LinkStatement, LinkStatementBody, Price, Receipt,
-    ReceiptBody,
+    ReceiptBody, Signed,
 };
 use srwan_wire::roster::{Class, Location};
 use srwan_wire::time::Timestamp;
@@ -55,7 +63,7 @@ fn signed(who: u8, nonce: u64, action: Action) -> SignedTx {
 }
 
 fn any_action(draw: &mut Draw) -> Action {
-    match draw.below(11) {
+    match draw.below(14) {
         0 => Action::Transfer { to: secret(person(draw)).public(), amount: amount(draw) },
         1 => Action::EscrowAdd { amount: amount(draw) },
         2 => Action::EscrowWithdraw { amount: amount(draw) },
@@ -69,7 +77,41 @@ fn any_action(draw: &mut Draw) -> Action {
             left: statement(draw),
             right: statement(draw),
         })),
-        _ => Action::Vote(vote(draw)),
+        10 => Action::Vote(vote(draw)),
+        11 => Action::Validator(validator(draw)),
+        12 => Action::NodeKey(node_key(draw)),
+        _ => Action::Govern(Change {
+            parameter: if draw.chance() { Parameter::MinFee } else { Parameter::SlashBps },
+            value: u64::from(draw.below(20_000)),
+        }),
+    }
+}
+
+fn validator(draw: &mut Draw) -> ValidatorAction {
+    let address = SocketAddr::from((draw.array::<4>(), 7_091));
+    match draw.below(4) {
+        0 => {
+            let (person, account) = (secret(person(draw) + 8), secret(person(draw)).public());
+            let body = Consent { chain: genesis().chain_id(), account };
+            let consent = Signed::new(body, &person).signature;
+            let key = ValidatorKey(person.public().0);
+            ValidatorAction::Join(Join { key, consent, address, bond: amount(draw) })
+        }
+        1 => ValidatorAction::Update { address, bond: amount(draw) },
+        2 => ValidatorAction::Leave,
+        _ => ValidatorAction::Report(Equivocation {
+            key: ValidatorKey(secret(person(draw)).public().0),
+            proof: draw.array::<40>().to_vec(),
+        }),
+    }
+}
+
+fn node_key(draw: &mut Draw) -> NodeKeyAction {
+    let key = NodeKey(draw.array());
+    if draw.chance() {
+        NodeKeyAction::Rotate { to: key, overlap_blocks: draw.word() }
+    } else {
+        NodeKeyAction::Revoke { key }
     }
 }
 
