@@ -78,6 +78,6 @@ const TABLE_RESIZE_CHUNK: u32 = 1 << 12;
 /// A file of values is closed at 256 MiB.
 const VALUE_FILE_OCTETS: u64 = 1 << 28;
 /// Heights in one file of the index.
-pub(crate) const ITEMS_PER_SECTION: NonZeroU64 = NonZeroU64::new(4096).unwrap();
+pub(crate) const ITEMS_PER_SECTION: NonZeroU64 = NonZeroU64::new(4096).expect("not zero");
 /// Octets gathered before a write; any value reads the same files.
-const WRITE_BUFFER: NonZeroUsize = NonZeroUsize::new(1 << 20).unwrap();
+const WRITE_BUFFER: NonZeroUsize = NonZeroUsize::new(1 << 20).expect("not zero");

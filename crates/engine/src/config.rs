@@ -117,4 +117,4 @@ pub enum Reach {
 }
 
 /// About ten minutes of idle blocks at 1 s; the ledger's `committee_blocks` overrides it.
-pub const EPOCH_BLOCKS_DEFAULT: NonZeroU64 = NonZeroU64::new(600).unwrap();
+pub const EPOCH_BLOCKS_DEFAULT: NonZeroU64 = NonZeroU64::new(600).expect("not zero");

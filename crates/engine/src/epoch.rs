@@ -33,6 +33,7 @@ use crate::committees::Committees;
 use crate::epocher::Epochs;
 use crate::evidence::Witness;
 use crate::network::Directory;
+use crate::newborn::{Memory, Part};
 use crate::seam::{Equivocation, Peer};
 use crate::shared::Shared;
 use crate::wiring::{Environment, Exit};
@@ -49,6 +50,7 @@ pub(crate) struct Epoching<E: Environment, D> {
     pub(crate) automaton: Automaton<E>,
     pub(crate) directory: D,
     pub(crate) proofs: mpsc::Sender<Equivocation>,
+    pub(crate) memory: Memory<E>,
     pub(crate) page_cache: CacheRef,
     /// Most peers that the network has room for; `None` if there is no network.
     pub(crate) peers_max: Option<NonZeroUsize>,
@@ -102,7 +104,8 @@ impl<E: Environment, D: Directory> Epoching<E, D> {
         loop {
             let epoch = self.shared.epochs.of(*delivered.borrow_and_update() + 1);
             let mut running = match self.enter(epoch, &mut split).await {
-                Ok(running) => running,
+                Ok(Some(running)) => running,
+                Ok(None) => continue,
                 Err(exit) => return exit,
             };
             let last = self.shared.epochs.last_height(epoch);
@@ -130,13 +133,16 @@ impl<E: Environment, D: Directory> Epoching<E, D> {
         }
     }
 
+    /// Starts the consensus of an epoch; `None` if the epoch was over before its part was decided.
     async fn enter<S: Sender<PublicKey = PublicKey>>(
         &mut self,
         epoch: u64,
         split: &mut Split<S>,
-    ) -> Result<Running, Exit> {
+    ) -> Result<Option<Running>, Exit> {
         self.meet(epoch)?;
-        let scheme = self.scheme(epoch)?;
+        let Some(scheme) = self.scheme(epoch).await? else {
+            return Ok(None);
+        };
         let before = Height::new(self.shared.epochs.height_before(epoch));
         let floor = self.store.get_block(before).await;
         let floor = floor.ok_or_else(|| Exit::Fault(format!("block {before} is not stored")))?;
@@ -152,7 +158,7 @@ impl<E: Environment, D: Directory> Epoching<E, D> {
         self.shared.note_epoch(epoch, voting);
         tracing::info!(epoch, voting, "epoch entered");
         self.forget(epoch).await;
-        Ok(running)
+        Ok(Some(running))
     }
 
     /// Tells the network who the epoch's peers are.
@@ -179,17 +185,15 @@ impl<E: Environment, D: Directory> Epoching<E, D> {
         }
     }
 
-    /// Who checks votes, and signs them unless the application remembers more of the chain than the
-    /// store: then votes were cast that the store forgot, and they must not be contradicted.
-    fn scheme(&self, epoch: u64) -> Result<Scheme, Exit> {
-        let forgot = self.shared.executed() > *self.shared.delivered.borrow();
-        let scheme = if forgot {
-            self.committees.observer(epoch)
-        } else {
-            let voter = self.committees.voter(epoch);
-            voter.map(|scheme| scheme.as_ref().clone())
-        };
-        scheme.ok_or_else(|| Exit::Fault(format!("the committee of epoch {epoch} is not one")))
+    /// Who checks the epoch's votes, and signs them if this validator may.
+    async fn scheme(&self, epoch: u64) -> Result<Option<Scheme>, Exit> {
+        let unknown = || Exit::Fault(format!("the committee of epoch {epoch} is not one"));
+        let voter = self.committees.voter(epoch).ok_or_else(unknown)?;
+        match self.memory.decide(epoch, &voter).await {
+            Part::Vote => Ok(Some(voter.as_ref().clone())),
+            Part::Observe => self.committees.observer(epoch).map(Some).ok_or_else(unknown),
+            Part::Over => Ok(None),
+        }
     }
 
     /// Removes the votes of the epoch before the last: that epoch can never be entered again.
@@ -264,8 +268,8 @@ pub(crate) fn nonzero(wait: Duration) -> NonZeroDuration {
 /// Views behind the newest final one in which votes are still looked at.
 pub(crate) const VIEWS_KEPT: ViewDelta = ViewDelta::new(64);
 /// Messages between the parts of consensus that wait their turn.
-pub(crate) const MAILBOX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+pub(crate) const MAILBOX: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 /// Octets read at once from a journal at start.
-pub(crate) const REPLAY_BUFFER: NonZeroUsize = NonZeroUsize::new(1 << 20).unwrap();
+pub(crate) const REPLAY_BUFFER: NonZeroUsize = NonZeroUsize::new(1 << 20).expect("not zero");
 /// Octets gathered before a write to a journal.
-pub(crate) const WRITE_BUFFER: NonZeroUsize = NonZeroUsize::new(1 << 18).unwrap();
+pub(crate) const WRITE_BUFFER: NonZeroUsize = NonZeroUsize::new(1 << 18).expect("not zero");

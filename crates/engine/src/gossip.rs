@@ -62,7 +62,10 @@ pub(crate) async fn receive<R: Receiver<PublicKey = PublicKey>>(
     while let Ok((from, message)) = receiver.recv().await {
         shared.note_peer(keys::bytes(&from), clock.current());
         match parse(message.as_ref()) {
-            Some(Message::Heartbeat(tip)) => ask(&shared, &store, from, tip),
+            Some(Message::Heartbeat(tip)) => {
+                shared.note_tip_of(keys::bytes(&from), tip);
+                ask(&shared, &store, from, tip);
+            }
             Some(Message::Bytes(bytes)) if bytes.len() <= octets_max => {
                 shared.application.gossip(keys::bytes(&from), bytes);
             }

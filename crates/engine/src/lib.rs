@@ -23,6 +23,7 @@ pub mod light;
 /// Open for this crate's simulations only: it speaks the engine's own types.
 #[doc(hidden)]
 pub mod network;
+mod newborn;
 mod requests;
 pub mod seam;
 /// Open for this crate's simulations only.

@@ -1,6 +1,5 @@
 //! How validators reach each other: the channels, their limits, and the production network.
 
-use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
@@ -43,9 +42,7 @@ pub struct Channels<S, R> {
 }
 
 /// Who the peers are, and which of them are not to be spoken with.
-pub trait Directory:
-    Blocker<PublicKey = PublicKey> + Provider<PublicKey = PublicKey> + Clone + Debug + Send + 'static
-{
+pub trait Directory: Blocker<PublicKey = PublicKey> + Provider<PublicKey = PublicKey> {
     /// Follows an epoch's peers: connects to `near`, and lets `far` connect.
     fn follow(&mut self, epoch: u64, near: &[Peer], far: &[Peer]);
 }
@@ -67,7 +64,7 @@ fn addresses(peers: &[Peer]) -> Map<PublicKey, Address> {
 
 /// Channel numbers and messages per second and peer. The network allocates room for a second's worth
 /// per peer, so these are as small as the paces of blocks and of catching up allow.
-pub const QUOTAS: [(u64, u32); 6] = [(0, 256), (1, 256), (2, 128), (3, 512), (4, 64), (5, 256)];
+pub const QUOTAS: [(u64, u32); 6] = [(0, 256), (1, 256), (2, 128), (3, 1024), (4, 64), (5, 256)];
 
 /// A channel's limit.
 pub fn quota(messages: u32) -> Quota {
@@ -134,11 +131,11 @@ const CLOCK_SKEW_MAX: Duration = Duration::from_secs(10);
 /// A handshake message older than this is refused.
 const HANDSHAKE_AGE_MAX: Duration = Duration::from_secs(20);
 /// The epoch at hand and the one before: enough for who is a few blocks behind.
-const TRACKED_SETS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
+const TRACKED_SETS: NonZeroUsize = NonZeroUsize::new(2).expect("not zero");
 /// A peer that broke the protocol is cut off for this long: longer than an attack is patient, shorter
 /// than an operator's night.
 const BLOCK_DURATION: Duration = Duration::from_secs(3600);
 /// Handshakes at once on a public port: the engine's own recommendation.
-const HANDSHAKES_MAX: NonZeroU32 = NonZeroU32::new(512).unwrap();
+const HANDSHAKES_MAX: NonZeroU32 = NonZeroU32::new(512).expect("not zero");
 /// Queue of the network's own actors.
-pub(crate) const MAILBOX: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+pub(crate) const MAILBOX: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");

@@ -32,6 +32,7 @@ pub struct Shared {
     arrivals: Mutex<VecDeque<(Digest, SystemTime)>>,
     status: Mutex<Status>,
     peers: Mutex<BTreeMap<[u8; 32], SystemTime>>,
+    tips: Mutex<BTreeMap<[u8; 32], u64>>,
 }
 
 impl Shared {
@@ -51,6 +52,7 @@ impl Shared {
             arrivals: Mutex::default(),
             status: Mutex::default(),
             peers: Mutex::default(),
+            tips: Mutex::default(),
         })
     }
 
@@ -116,6 +118,16 @@ impl Shared {
         let mut peers = lock(&self.peers);
         peers.insert(key, now);
         peers.retain(|_, at| now.duration_since(*at).unwrap_or_default() < PEER_SILENCE_MAX);
+    }
+
+    /// Notes how far a peer says that the chain is. Only connected peers are heard, so the list is short.
+    pub(crate) fn note_tip_of(&self, key: [u8; 32], tip: u64) {
+        lock(&self.tips).insert(key, tip);
+    }
+
+    /// How far a peer said that the chain is.
+    pub(crate) fn tip_of(&self, key: &[u8; 32]) -> Option<u64> {
+        lock(&self.tips).get(key).copied()
     }
 
     /// Where the engine is.

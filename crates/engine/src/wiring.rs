@@ -14,6 +14,7 @@ use commonware_consensus::marshal::core::{Actor, Processed};
 use commonware_consensus::marshal::resolver::p2p as resolver;
 use commonware_consensus::marshal::standard::Inline;
 use commonware_consensus::marshal::{self, Start};
+use commonware_consensus::types::Height;
 use commonware_cryptography::Digested;
 use commonware_cryptography::ed25519::PublicKey;
 use commonware_macros::select;
@@ -35,6 +36,7 @@ use crate::evidence;
 use crate::gossip::{self, Outgoing};
 use crate::keys;
 use crate::network::{Channels, Directory};
+use crate::newborn::Memory;
 use crate::requests::{self, Request};
 use crate::shared::Shared;
 
@@ -111,7 +113,15 @@ where
     let split = Split::new(&context, channels.votes, channels.certificates, channels.resolver);
     let bridge = Bridge::new(shared.clone(), store.clone(), committees.clone());
     let automaton = Inline::new(context.child("automaton"), bridge, store.clone(), shared.epochs);
+    let memory = Memory {
+        context: context.child("memory"),
+        shared: shared.clone(),
+        store: store.clone(),
+        committees: committees.clone(),
+        prefix: prefix.clone(),
+    };
     let epoching = Epoching {
+        memory,
         context: context.child("epochs"),
         shared: shared.clone(),
         committees,
@@ -143,17 +153,27 @@ async fn wait<E: Environment, S: Sender<PublicKey = PublicKey>, D: Directory>(
     }
 }
 
-/// Runs the epochs once the blocks that the application missed are executed.
+/// Runs the epochs once the application and the block store are at one height.
 async fn started<E: Environment, S: Sender<PublicKey = PublicKey>, D: Directory>(
     epoching: Epoching<E, D>,
     split: Split<S>,
 ) -> Exit {
     let mut executed = epoching.shared.executed.subscribe();
-    let known = *epoching.shared.delivered.borrow();
-    if executed.wait_for(|height| *height >= known).await.is_err() {
+    let mut delivered = epoching.shared.delivered.subscribe();
+    let stored = *delivered.borrow();
+    if executed.wait_for(|height| *height >= stored).await.is_err() {
         return Exit::Fault("the application ended".into());
     }
+    let known = *executed.borrow();
     drop(executed);
+    // The store notes a delivery after the application did, so a crash between leaves it one behind.
+    if epoching.store.get_block(Height::new(known)).await.is_some() {
+        let _ = delivered.wait_for(|height| *height >= known).await;
+    } else if epoching.peers_max.is_none() {
+        let text = "the block store is behind the state, and there is nobody to fetch blocks from";
+        return Exit::Fault(text.into());
+    }
+    drop(delivered);
     epoching.run(split).await
 }
 
@@ -317,10 +337,10 @@ fn digest_of(block: &Block) -> crate::block::Digest {
 /// Octets of a page on disk. Part of the disk format: never change it.
 const PAGE: u32 = 4096;
 /// 16 MiB of pages.
-const PAGES_CACHED: NonZeroUsize = NonZeroUsize::new(4096).unwrap();
+const PAGES_CACHED: NonZeroUsize = NonZeroUsize::new(4096).expect("not zero");
 /// Proposals kept per validator before they are final.
 const BLOCKS_BUFFERED: usize = 16;
 /// Missed blocks that are fetched at a time.
-const REPAIR_MAX: NonZeroUsize = NonZeroUsize::new(256).unwrap();
+const REPAIR_MAX: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
 /// Final blocks that may wait for the application: at most 64 MiB of bodies, twice over.
-const PENDING_ACKS: NonZeroUsize = NonZeroUsize::new(64).unwrap();
+const PENDING_ACKS: NonZeroUsize = NonZeroUsize::new(64).expect("not zero");

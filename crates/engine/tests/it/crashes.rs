@@ -31,6 +31,7 @@ fn validators_that_crash_one_at_a_time_keep_the_chain_going() {
             let answers = world.lasting.answers();
             assert!(answers.pending > 0, "no proposal stood on a block that was not final");
             world.assert_live(&ALL).await;
+            world.lasting.assert_nobody_accused();
         });
     }
 }
@@ -56,6 +57,7 @@ fn validators_that_all_crash_with_torn_writes_go_on_from_their_disks() {
         (lasting, checkpoint) = (left, Some(saved));
     }
     assert!(judge.chain().0 >= 35);
+    lasting.assert_nobody_accused();
 }
 
 #[test]
@@ -84,6 +86,7 @@ fn validators_stop_when_their_disk_fails_and_go_on_once_it_works() {
             world.start(index).await;
         }
         world.assert_live(&ALL).await;
+        world.lasting.assert_nobody_accused();
     });
 }
 
@@ -111,6 +114,7 @@ fn a_validator_whose_state_or_store_is_lost_recovers_what_the_other_has() {
         world.lasting.lose_state(2);
         world.start(2).await;
         world.assert_live(&ALL).await;
+        world.lasting.assert_nobody_accused();
     });
 }
 

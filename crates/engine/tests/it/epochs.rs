@@ -5,9 +5,12 @@ use std::sync::Arc;
 use commonware_runtime::Runner as _;
 use commonware_utils::probability;
 
+use srwan_engine::light::{self, LightError};
+use srwan_engine::seam::{Certificate, FinalBlock};
+
 use crate::ledger::Schedule;
 use crate::links::runner;
-use crate::world::{Lasting, World, fixed, link, peer};
+use crate::world::{Lasting, NAMESPACE, World, fixed, link, peer};
 
 const ALL: [usize; 6] = [0, 1, 2, 3, 4, 5];
 
@@ -51,6 +54,9 @@ fn certificates_of_every_epoch_name_signers_of_its_committee() {
             assert!(certificate.signers.iter().all(known));
             let block = handle.block(certificate.height).await.unwrap();
             assert_eq!(block.digest, certificate.digest);
+            let body_hash = *blake3::hash(&block.payload.body).as_bytes();
+            assert_eq!(light::Context::decode(&block.context).unwrap().body_hash, body_hash);
+            convinces_only_its_own_committee(&block, &certificate, epoch);
         }
     });
 }
@@ -70,6 +76,37 @@ fn a_validator_that_joins_late_catches_up_through_many_epochs() {
         assert!(took.as_secs() < 30, "catching up {height} blocks took {took:?}");
         world.assert_live(&[0, 1, 2, 3, 4]).await;
     });
+}
+
+fn convinces_only_its_own_committee(block: &FinalBlock, certificate: &Certificate, epoch: u64) {
+    let committee = |epoch| rotating()(epoch).iter().map(|peer| peer.key).collect::<Vec<_>>();
+    let (context, header) = (block.context.as_slice(), block.payload.header.as_slice());
+    let bytes = certificate.bytes.as_slice();
+    let own = committee(epoch);
+    let check = |context: &[u8], header: &[u8], bytes: &[u8]| {
+        light::verify(NAMESPACE, &own, context, header, bytes)
+    };
+    let verified = check(context, header, bytes).unwrap();
+    assert_eq!((verified.height, verified.epoch), (block.height, epoch));
+    assert_eq!(verified.signers, certificate.signers);
+    let other = light::verify(NAMESPACE, &committee(epoch + 1), context, header, bytes);
+    assert_eq!(other, Err(LightError::Signature));
+    let elsewhere = light::verify(b"other", &own, context, header, bytes);
+    assert_eq!(elsewhere, Err(LightError::Signature));
+    assert_eq!(light::verify(NAMESPACE, &[], context, header, bytes), Err(LightError::Committee));
+    assert_eq!(check(&context[1..], header, bytes), Err(LightError::Malformed));
+    assert_eq!(check(context, b"", bytes), Err(LightError::OtherBlock));
+    for at in 0..context.len() {
+        let mut forged = context.to_vec();
+        forged[at] ^= 1;
+        assert_eq!(check(&forged, header, bytes), Err(LightError::OtherBlock));
+    }
+    for at in 0..bytes.len() {
+        assert_eq!(check(context, header, &bytes[..at]), Err(LightError::Malformed));
+        let mut forged = bytes.to_vec();
+        forged[at] ^= 1;
+        assert!(check(context, header, &forged).is_err(), "octet {at} does not matter");
+    }
 }
 
 /// Four of six, moving on by one every epoch.

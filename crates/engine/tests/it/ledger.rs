@@ -62,6 +62,7 @@ pub struct Ledger {
     pub disk: Disk,
     pub judge: Judge,
     pub schedule: Schedule,
+    pub followers: Vec<Peer>,
     pub pause: Duration,
     pub evidence: Arc<Mutex<Vec<Equivocation>>>,
     pub gossiped: Arc<Mutex<Vec<Vec<u8>>>>,
@@ -85,6 +86,7 @@ impl Ledger {
             disk: Disk::new(),
             judge: judge.clone(),
             schedule: schedule.clone(),
+            followers: Vec::new(),
             pause,
             evidence: Arc::default(),
             gossiped: Arc::default(),
@@ -99,6 +101,7 @@ impl Ledger {
             disk: self.disk.clone(),
             judge: self.judge.clone(),
             schedule: self.schedule.clone(),
+            followers: self.followers.clone(),
             pause: self.pause,
             evidence: self.evidence.clone(),
             gossiped: self.gossiped.clone(),
@@ -154,6 +157,10 @@ impl Application for Ledger {
 
     fn committee(&self, epoch: u64) -> Option<Vec<Peer>> {
         Some((self.schedule)(epoch))
+    }
+
+    fn followers(&self) -> Vec<Peer> {
+        self.followers.clone()
     }
 
     fn pause(&self) -> Duration {

@@ -61,6 +61,13 @@ impl Lasting {
         self.ledgers[index] = Arc::new(fresh);
     }
 
+    /// I5: honest validators never contradict themselves, however often they crash.
+    pub fn assert_nobody_accused(&self) {
+        for ledger in &self.ledgers {
+            assert_eq!(*ledger.evidence.lock().unwrap(), []);
+        }
+    }
+
     /// How often the applications were asked what, all together.
     pub fn answers(&self) -> Answers {
         let mut sum = Answers::default();
