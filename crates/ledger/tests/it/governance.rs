@@ -112,7 +112,11 @@ fn changes_that_do_not_fit_together_are_passed_over() {
 
 proptest! {
     #[test]
-    fn whatever_is_applied_is_within_all_ranges(which in 0_u8..15, value in any::<u64>(), small in any::<bool>()) {
+    fn whatever_is_applied_is_within_all_ranges(
+        which in 0_u8..15,
+        value in any::<u64>(),
+        small in any::<bool>(),
+    ) {
         let parameter: Parameter = borsh::from_slice(&[which]).unwrap();
         let value = if small { value % 70_000 } else { value };
         if let Ok(params) = (Change { parameter, value }).applied_to(&Params::DEFAULT) {

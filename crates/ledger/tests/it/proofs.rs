@@ -128,7 +128,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_a_proof_or_none_and_break_nothing(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+    fn any_bytes_are_a_proof_or_none_and_break_nothing(
+        bytes in prop::collection::vec(any::<u8>(), 0..400),
+    ) {
         if let Ok(proof) = borsh::from_slice::<Proof>(&bytes) {
             let root = World::new().state.root();
             prop_assert!(verify(&root, Kind::Lane, &[7; 32], None, &proof).is_err());

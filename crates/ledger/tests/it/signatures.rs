@@ -54,8 +54,9 @@ proptest! {
         let mut world = World::new();
         let lane = world.lane(&[2, 3], coins(100));
         let nonces = 0_u64..;
-        let txs: Vec<_> =
-            wrongs.iter().zip(nonces).map(|(wrong, nonce)| ticket(&world, lane, nonce, *wrong)).collect();
+        let tickets = wrongs.iter().zip(nonces);
+        let tickets = tickets.map(|(wrong, nonce)| ticket(&world, lane, nonce, *wrong));
+        let txs: Vec<_> = tickets.collect();
         let block = Block { header: world.state.next_header(maker(&[10]), &txs), txs };
         let mut checked = Checked::new();
         checked.check(&world.state, &block.txs[..known.min(block.txs.len())]);
