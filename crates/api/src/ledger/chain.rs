@@ -52,7 +52,7 @@ pub struct Certificate {
     pub certificate: String,
 }
 
-/// That a row is, or is not, in the state of a final header. Check it with [`super::light`].
+/// That a row is, or is not, in the state of a final header.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// `srwan.ledger.proof/1`.
