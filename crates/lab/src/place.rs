@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::unistd::geteuid;
@@ -123,7 +124,7 @@ impl Place {
     /// **Errors** with [`Code::AlreadyRunning`] if the lab runs; what a dead one left is removed.
     pub fn claim(&self, scenario: &str) -> Result<()> {
         if let Some(note) =
-            self.read_note()?.filter(|note| note.driver.is_alive() || note.any_alive())
+            self.read_note()?.filter(|note| note.driver.is_alive() || note.outlives_driver())
         {
             return Err(self.already_running(&note).into());
         }
@@ -218,6 +219,15 @@ impl Note {
     pub fn any_alive(&self) -> bool {
         self.processes.iter().any(|noted| noted.process.is_alive())
     }
+
+    /// Whether any process of the lab is left after a dead driver's children had time to end.
+    fn outlives_driver(&self) -> bool {
+        let since = Instant::now();
+        while self.any_alive() && since.elapsed() < ORPHANS_END {
+            std::thread::sleep(ORPHANS_POLL);
+        }
+        self.any_alive()
+    }
 }
 
 impl ProcessId {
@@ -241,6 +251,13 @@ impl ProcessId {
         Self::of(self.pid) == Some(self)
     }
 }
+
+/// The kernel kills a driver's children when it dies (`PR_SET_PDEATHSIG`); their end was seen to take
+/// longer than the start of the next driver.
+const ORPHANS_END: Duration = Duration::from_secs(2);
+
+/// Far below what a person notices.
+const ORPHANS_POLL: Duration = Duration::from_millis(10);
 
 /// Below /run for root; for others where the system gives them a run directory.
 fn base(rootless: bool) -> PathBuf {
