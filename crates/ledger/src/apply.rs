@@ -8,6 +8,7 @@
 
 use crate::amount::Amount;
 use crate::bonding::Slash;
+use crate::canary::{self, Canary};
 use crate::escrow::LANES_PER_PAYER_MAX;
 use crate::lane::{Lane, LaneOpen, LanePhase, check_open, lane_id, wide};
 use crate::outcome::{Effect, Outcome, TxReceipt};
@@ -15,7 +16,7 @@ use crate::rejection::Rejection;
 use crate::router::{Contradiction, Registration, Router, RouterPhase};
 use crate::signature::{Checked, Form, Known, Signers};
 use crate::state::State;
-use crate::ticket::{Settlement, Signatures, Ticket, settle};
+use crate::ticket::{Limits, Settlement, Signatures, Ticket, settle_up_to};
 use crate::tx::{Action, SignedTx, TX_OCTETS_MAX, Tx};
 use crate::validator::{Validator, ValidatorPhase};
 use srwan_wire::id::{AccountKey, Height, LaneId, Octets};
@@ -123,7 +124,7 @@ impl State {
         known: Option<Known>,
     ) -> Result<(), Rejection> {
         let expected = self.accounts.of(&tx.body.sender).nonce;
-        if tx.body.nonce != expected {
+        if tx.body.nonce != expected && !canary::is(Canary::AnyNonce) {
             return Err(Rejection::WrongNonce { expected, got: tx.body.nonce });
         }
         self.check_bytes(tx, form, height, known)
@@ -138,6 +139,7 @@ impl State {
         self.accounts.use_nonce(tx.sender);
         let outcome = match checked {
             Ok(effect) => {
+                self.note_ticket(tx, &effect, height);
                 self.write(tx.sender, &effect, height);
                 Outcome::Applied(effect)
             }
@@ -168,6 +170,9 @@ impl State {
     }
 
     fn pay_fee(&mut self, tx: &Tx, sources: FeeSources) {
+        if canary::is(Canary::DealForNothing) {
+            return;
+        }
         if let Action::Ticket(ticket) = &tx.action
             && !sources.from_lane.is_zero()
         {
@@ -200,6 +205,7 @@ impl State {
             Action::LaneOpen(open) => self.check_lane_open(tx, open, height),
             Action::LaneRaise { lane, amount } => self.check_lane_raise(tx.sender, *lane, *amount),
             Action::LaneClose { lane } => self.check_lane_close(tx.sender, *lane, height),
+            Action::Contract(action) => self.check_contract(tx, action, height),
             Action::Ticket(ticket) => self.check_ticket(tx.sender, ticket, known),
             Action::RegisterRouter(registration) => self.check_register(tx, registration),
             Action::RetireRouter => {
@@ -225,7 +231,7 @@ impl State {
         if balance < needed { Err(Rejection::BalanceTooLow { balance, needed }) } else { Ok(()) }
     }
 
-    fn check_lane_open(
+    pub(crate) fn check_lane_open(
         &self,
         tx: &Tx,
         open: &LaneOpen,
@@ -233,6 +239,7 @@ impl State {
     ) -> Result<Effect, Rejection> {
         check_open(&tx.sender, open)?;
         self.check_for_sale(open)?;
+        self.check_not_confined(open)?;
         let (lowest, highest) = (after(height, 1), after(height, self.params.lane_blocks_max));
         if open.expiry < lowest || open.expiry > highest {
             return Err(Rejection::ExpiryOutOfRange { lowest, highest, got: open.expiry });
@@ -301,9 +308,17 @@ impl State {
         if !lane.is_party(&sender) {
             return Err(Rejection::NotAParty);
         }
-        let is_checked = known.and_then(|known| known.ticket) == Some(Signers::of(lane));
+        let last = self.next_height();
+        let is_last = matches!(lane.phase, LanePhase::Closing { until } if until <= last);
+        if canary::is(Canary::WindowTooShort) && is_last {
+            return Err(Rejection::NoSuchLane);
+        }
+        let is_same = known.and_then(|known| known.ticket) == Some(Signers::of(lane));
+        let is_checked = is_same || (canary::is(Canary::AnySigner) && known.is_some());
         let signatures = if is_checked { Signatures::Checked } else { Signatures::Unchecked };
-        settle(&self.chain, lane, ticket, self.params.min_settle, signatures).map(Effect::Settled)
+        let most = self.review_ticket(&sender, ticket)?.octets_max;
+        let limits = Limits { least: self.params.min_settle, most };
+        settle_up_to(&self.chain, lane, ticket, limits, signatures).map(Effect::Settled)
     }
 
     fn check_register(&self, tx: &Tx, registration: &Registration) -> Result<Effect, Rejection> {
@@ -340,6 +355,10 @@ impl State {
             Effect::Transferred { to, amount } => {
                 self.debit(sender, *amount);
                 self.accounts.credit(*to, *amount);
+                if canary::is(Canary::FlashCounts) {
+                    let accounts = &self.accounts;
+                    self.votes.start_epoch(|account| accounts.of(account).balance);
+                }
             }
             Effect::EscrowAdded { amount } => {
                 self.debit(sender, *amount);
@@ -358,6 +377,7 @@ impl State {
                 });
             }
             Effect::LaneClosing { lane, until } => self.lanes.close(*lane, *until),
+            Effect::Contract(effect) => self.write_contract(sender, effect, height),
             Effect::Settled(settlement) => self.write_settlement(settlement),
             Effect::RouterRegistered { registration, bond } => {
                 self.write_registration(sender, registration, *bond);
@@ -369,6 +389,10 @@ impl State {
             }
             Effect::Voted(action) => {
                 let left = self.votes.write(sender, *action);
+                if canary::is(Canary::VoteAtOnce) {
+                    let accounts = &self.accounts;
+                    self.votes.start_epoch(|account| accounts.of(account).balance);
+                }
                 self.pools.dividends = sum(self.pools.dividends, left);
             }
             Effect::ValidatorJoined { key, address, bond } => {
@@ -403,7 +427,7 @@ impl State {
         let lane = Lane {
             payer,
             open: open.clone(),
-            infra_bps: self.params.infra_bps,
+            infra_bps: if canary::is(Canary::DealForNothing) { 0 } else { self.params.infra_bps },
             phase: LanePhase::Open,
             settled: Octets(0),
             paid: Amount::ZERO,
@@ -457,7 +481,9 @@ impl State {
     pub(crate) fn debit(&mut self, account: AccountKey, amount: Amount) {
         if !amount.is_zero() {
             let left = self.accounts.debit(account, amount);
-            self.votes.note_balance(account, left);
+            if !canary::is(Canary::VotesStay) {
+                self.votes.note_balance(account, left);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use crate::amount::Amount;
 use crate::apply::{after, sum};
+use crate::canary::{self, Canary};
 use crate::equivocation::Equivocation;
 use crate::governance::Change;
 use crate::outcome::{Effect, Event};
@@ -42,7 +43,7 @@ impl State {
             }
             ValidatorAction::Leave => {
                 let (key, _) = self.validators.check_active(&tx.sender)?;
-                if !self.validators.has_another_active() {
+                if !self.validators.has_another_active() && !canary::is(Canary::LastLeaves) {
                     return Err(Rejection::LastValidator);
                 }
                 Ok(Effect::ValidatorLeft { key, until: self.unbonded(height) })
@@ -71,7 +72,9 @@ impl State {
         let body = Consent { chain: self.chain, account: tx.sender };
         let consent = Signed { body, signature: join.consent };
         let verified = consent.verify(&AccountKey(join.key.0));
-        verified.map_err(|_| Rejection::ConsentForged)?;
+        if verified.is_err() && !canary::is(Canary::NoConsent) {
+            return Err(Rejection::ConsentForged);
+        }
         Ok(Effect::ValidatorJoined { key: join.key, address: join.address, bond: join.bond })
     }
 
@@ -83,6 +86,9 @@ impl State {
         let row = self.validators.get(&proof.key).ok_or(Rejection::NotAValidator)?;
         let until = match row.phase {
             ValidatorPhase::Active => self.unbonded(height),
+            ValidatorPhase::Leaving { .. } if canary::is(Canary::SlashActiveOnly) => {
+                return Err(Rejection::ValidatorLeft);
+            }
             ValidatorPhase::Leaving { until } => until,
             ValidatorPhase::Slashed { .. } => return Err(Rejection::ValidatorSlashed),
         };

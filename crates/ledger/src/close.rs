@@ -29,6 +29,7 @@ impl State {
         }
         self.split_fees(height);
         self.pay_validators(voters, &mut events);
+        self.end_contracts(height, &mut events);
         if height.0.is_multiple_of(self.params.epoch_blocks) {
             self.end_epoch(&mut events);
             self.end_approvals(height, &mut events);
@@ -54,6 +55,7 @@ impl State {
                 let left = crate::table::Holds::held(&lane);
                 let refund = left.checked_sub(carry).expect("the carry is inside the lane");
                 self.lanes.remove(&id);
+                self.contracts.forget_lane(&id);
                 self.pools.infra = sum(self.pools.infra, carry);
                 self.escrows.add(lane.payer, refund);
                 self.escrows.lane_removed(lane.payer);

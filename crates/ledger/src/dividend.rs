@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 
 use crate::amount::Amount;
+use crate::canary::{self, Canary};
 use crate::vote::{VoteGroup, Votes};
 use srwan_wire::id::AccountKey;
 
@@ -31,6 +32,10 @@ pub struct EpochDividend {
 pub fn distribute(votes: &mut Votes, pool: Amount, paid_groups: u16) -> EpochDividend {
     let mut ranked: Vec<(AccountKey, u128)> = votes.weights().into_iter().collect();
     ranked.sort_by_key(|(leader, weight)| (core::cmp::Reverse(*weight), *leader));
+    if canary::is(Canary::TieToHigher) {
+        ranked.reverse();
+        ranked.sort_by_key(|(_, weight)| core::cmp::Reverse(*weight));
+    }
     ranked.truncate(usize::from(paid_groups));
     let total: u128 = ranked.iter().map(|(_, weight)| weight).sum();
     let mut dividend = EpochDividend::default();

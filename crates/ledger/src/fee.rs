@@ -5,6 +5,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::amount::{Amount, BPS_WHOLE};
+use crate::canary::{self, Canary};
 use srwan_wire::id::Height;
 
 /// Blocks of three years at one block in two seconds (3 * 365 * 86,400 / 2).
@@ -80,7 +81,9 @@ impl SubsidySchedule {
 
     /// released(h) = S_sub * min(h, N) / N.
     fn released(&self, height: u64) -> Amount {
-        self.total.fraction(height.min(self.blocks), self.blocks).unwrap_or(Amount::ZERO)
+        let until =
+            if canary::is(Canary::SubsidyGoesOn) { height } else { height.min(self.blocks) };
+        self.total.fraction(until, self.blocks).unwrap_or(Amount::ZERO)
     }
 }
 
@@ -90,7 +93,7 @@ impl SubsidySchedule {
 #[must_use]
 pub fn by_largest_remainder(pot: Amount, powers: &[u64]) -> Vec<Amount> {
     let total: u128 = powers.iter().copied().map(u128::from).sum();
-    if total == 0 {
+    if total == 0 && !canary::is(Canary::DivideByNone) {
         return vec![Amount::ZERO; powers.len()];
     }
     let scaled = |power: &u64| u128::from(pot.base()) * u128::from(*power);

@@ -9,6 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use std::collections::BTreeMap;
 
 use crate::amount::Amount;
+use crate::canary::{self, Canary};
 use crate::genesis::{GenesisError, Params};
 use crate::rejection::Rejection;
 use crate::validator::Committee;
@@ -126,7 +127,8 @@ impl Approvals {
             *tallies.entry((*parameter, *value)).or_default() += power(key).unwrap_or(0);
         }
         let whole: u128 = committee.0.iter().map(|member| u128::from(member.power)).sum();
-        let is_enough = |power: u128| 3 * power > 2 * whole;
+        let is_half = |power: u128| canary::is(Canary::HalfDecides) && 2 * power >= whole;
+        let is_enough = |power: u128| 3 * power > 2 * whole || is_half(power);
         let decided = tallies.into_iter().filter(|(_, power)| is_enough(*power));
         let decided: Vec<Change> =
             decided.map(|((parameter, value), _)| Change { parameter, value }).collect();

@@ -47,6 +47,19 @@ digest! {
     StateRoot
 }
 
+digest! {
+    /// Names a listing.
+    ListingId
+}
+digest! {
+    /// Names a lease.
+    LeaseId
+}
+digest! {
+    /// Names a service level agreement.
+    SlaId
+}
+
 /// BLAKE3 of `parts` under `domain`. Each part has a fixed size or is the last.
 pub fn digest(domain: &str, parts: &[&[u8]]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new();

@@ -4,6 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use std::net::SocketAddr;
 
 use crate::amount::Amount;
+use crate::contract::{ContractEffect, ContractEvent};
 use crate::governance::Change;
 use crate::hash::{StateRoot, TxHash};
 use crate::lane::{Lane, LaneOpen};
@@ -162,6 +163,8 @@ pub enum Effect {
         /// Which, and what it shall be.
         change: Change,
     },
+    /// A contract did something.
+    Contract(Box<ContractEffect>),
 }
 
 /// What the end of a block did.
@@ -199,6 +202,8 @@ pub enum Event {
         /// How much.
         amount: Amount,
     },
+    /// A contract did something by itself.
+    Contract(ContractEvent),
     /// A voter was paid.
     DividendPaid {
         /// Who.

@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::amount::Amount;
 use crate::genesis::Params;
-use crate::hash::BlockHash;
+use crate::hash::{BlockHash, LeaseId, ListingId, SlaId};
 use crate::merkle::Key;
 use crate::proof::{KINDS_MAX, Kind, Leaf, Proof, Step, kind_siblings, leaf_hash};
 use crate::state::{Pools, State};
@@ -66,6 +66,7 @@ impl State {
     /// **Panics:** inside a block; between blocks it never does.
     #[must_use]
     pub fn prove(&self, kind: Kind, key: &[u8; 32]) -> Proven {
+        let contracts = &self.contracts.tables;
         let (row, (steps, leaf)) = match kind {
             Kind::Fixed => self.find_fixed(key),
             Kind::Account => find(&self.accounts, AccountKey(*key)),
@@ -76,6 +77,13 @@ impl State {
             Kind::Voter => find(self.votes.voter_rows(), AccountKey(*key)),
             Kind::Validator => find(self.validators.rows(), ValidatorKey(*key)),
             Kind::Committee => find(self.validators.committee_rows(), Epoch(*key)),
+            Kind::Listing => find(&contracts.listings, ListingId(*key)),
+            Kind::Lease => find(&contracts.leases, LeaseId(*key)),
+            Kind::Pseudonym => find(&contracts.pseudonyms, AccountKey(*key)),
+            Kind::Sla => find(&contracts.slas, SlaId(*key)),
+            Kind::Quarantine => find(&contracts.quarantines, AccountKey(*key)),
+            Kind::Rating => find(&contracts.ratings, AccountKey(*key)),
+            Kind::LaneBook => find(&contracts.books, LaneId(*key)),
         };
         let kinds = kind_siblings(&self.table_roots(), kind);
         Proven { row, proof: Proof { steps, leaf, kinds } }
@@ -94,6 +102,13 @@ impl State {
             Kind::Voter => self.votes.voter_rows().sealed_root(),
             Kind::Validator => self.validators.rows().sealed_root(),
             Kind::Committee => self.validators.committee_rows().sealed_root(),
+            Kind::Listing => self.contracts.tables.listings.sealed_root(),
+            Kind::Lease => self.contracts.tables.leases.sealed_root(),
+            Kind::Pseudonym => self.contracts.tables.pseudonyms.sealed_root(),
+            Kind::Sla => self.contracts.tables.slas.sealed_root(),
+            Kind::Quarantine => self.contracts.tables.quarantines.sealed_root(),
+            Kind::Rating => self.contracts.tables.ratings.sealed_root(),
+            Kind::LaneBook => self.contracts.tables.books.sealed_root(),
         });
         roots[..tables.len()].copy_from_slice(&tables);
         roots

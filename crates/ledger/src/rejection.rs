@@ -7,6 +7,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::amount::Amount;
+use crate::contract::rejection::ContractRejection;
 use srwan_wire::id::{Height, Octets};
 
 /// Why a transaction was refused or rejected.
@@ -143,6 +144,9 @@ pub enum Rejection {
     GroupHasMembers { members: u64 },
     #[error("the commission is at most {max_bps} basis points")]
     CommissionTooHigh { max_bps: u16 },
+
+    #[error(transparent)]
+    Contract(#[from] ContractRejection),
 }
 
 /// Which field of a receipt or delivery differs from its lane.
@@ -237,6 +241,7 @@ impl Rejection {
             Self::NotALeader => "SRW-L604",
             Self::GroupHasMembers { .. } => "SRW-L605",
             Self::CommissionTooHigh { .. } => "SRW-L606",
+            Self::Contract(why) => why.code(),
         }
     }
 
@@ -302,6 +307,7 @@ impl Rejection {
             Self::NotALeader => "sign with the leader's account",
             Self::GroupHasMembers { .. } => "wait until all members have left",
             Self::CommissionTooHigh { .. } => "ask for a lower commission",
+            Self::Contract(why) => why.fix(),
         }
     }
 }

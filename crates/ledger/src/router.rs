@@ -7,6 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::amount::Amount;
+use crate::canary::{self, Canary};
 use crate::node_key::RetiringKey;
 use crate::rejection::Rejection;
 use crate::table::{Holds, Table};
@@ -168,6 +169,9 @@ impl Routers {
     pub fn check_slashable(&self, account: &AccountKey) -> Result<&Router, Rejection> {
         let router = self.get(account).ok_or(Rejection::NotRegistered)?;
         match router.phase {
+            RouterPhase::Unbonding { .. } if canary::is(Canary::SlashActiveOnly) => {
+                Err(Rejection::RouterRetired)
+            }
             RouterPhase::Active | RouterPhase::Unbonding { .. } => Ok(router),
             RouterPhase::Slashed { .. } => Err(Rejection::RouterSlashed),
         }

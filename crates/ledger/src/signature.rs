@@ -193,7 +193,8 @@ impl Batch {
                     self.add_ticket(ticket, &signers);
                 }
             }
-            Action::ReportContradiction(_)
+            Action::Contract(_)
+            | Action::ReportContradiction(_)
             | Action::Transfer { .. }
             | Action::EscrowAdd { .. }
             | Action::EscrowWithdraw { .. }

@@ -8,6 +8,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::amount::Amount;
+use crate::hash::{LeaseId, ListingId, SlaId};
 use crate::merkle::{Key, Merkle};
 use crate::proof::{Leaf, Step};
 use srwan_wire::id::{AccountKey, LaneId, ValidatorKey};
@@ -28,7 +29,7 @@ macro_rules! key {
     };
 }
 
-key!(AccountKey, LaneId, ValidatorKey);
+key!(AccountKey, LaneId, ValidatorKey, ListingId, LeaseId, SlaId);
 
 /// Rows of one kind by key.
 ///

@@ -15,6 +15,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::amount::{Amount, BPS_WHOLE};
+use crate::canary::{self, Canary};
 use crate::lane::{Lane, LanePhase, PAYEES_MAX, wide};
 use crate::rejection::{Field, Rejection};
 use srwan_wire::id::{AccountKey, ChainId, LaneId, Octets};
@@ -74,7 +75,10 @@ impl Terms {
         let whole: u64 = self.weights.iter().copied().map(u64::from).sum();
         let share = |weight: &u32| rest.fraction(u64::from(*weight), whole);
         let shares = self.weights.iter().map(share).collect::<Option<Vec<_>>>()?;
-        let carry = rest.checked_sub(Amount::checked_sum(shares.iter().copied())?)?;
+        let mut carry = rest.checked_sub(Amount::checked_sum(shares.iter().copied())?)?;
+        if canary::is(Canary::CarryLost) {
+            carry = Amount::ZERO;
+        }
         Some(Division { charge, infra, shares, carry })
     }
 
@@ -151,11 +155,38 @@ pub fn settle(
     min_settle: Octets,
     signatures: Signatures,
 ) -> Result<Settlement, Rejection> {
+    let limits = Limits { least: min_settle, most: Octets(u64::MAX) };
+    settle_up_to(chain, lane, ticket, limits, signatures)
+}
+
+/// What bounds a settlement besides the words of payer and endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The least that is settled while the lane is open.
+    pub least: Octets,
+    /// The most that may be settled in total: what the link statements support.
+    pub most: Octets,
+}
+
+/// The same as [`settle`], within `limits`.
+///
+/// **Errors:** the first rule that the ticket breaks.
+pub fn settle_up_to(
+    chain: &ChainId,
+    lane: &Lane,
+    ticket: &Ticket,
+    limits: Limits,
+    signatures: Signatures,
+) -> Result<Settlement, Rejection> {
     check_receipt(chain, lane, ticket, signatures)?;
     check_delivery(chain, lane, ticket, signatures)?;
     check_statements(chain, lane, &ticket.statements, signatures)?;
-    let settled = billable(lane, ticket, min_settle)?;
-    let (before, after) = (lane.divide(lane.settled), lane.divide(settled));
+    let settled = billable(lane, ticket, limits)?;
+    let (mut before, mut after) = (lane.divide(lane.settled), lane.divide(settled));
+    if canary::is(Canary::RoundEachTicket) {
+        let alone = Octets(settled.0.saturating_sub(lane.settled.0));
+        (before, after) = (lane.divide(Octets(0)), lane.divide(alone));
+    }
     let since = |after: Amount, before: Amount| {
         after.checked_sub(before).expect("each piece of a charge grows with the octets")
     };
@@ -173,17 +204,25 @@ pub fn settle(
 }
 
 /// B: what both have signed, at most what the cap pays for.
-fn billable(lane: &Lane, ticket: &Ticket, min_settle: Octets) -> Result<Octets, Rejection> {
-    let agreed = ticket.receipt.body.octets.min(ticket.delivery.body.octets);
+fn billable(lane: &Lane, ticket: &Ticket, limits: Limits) -> Result<Octets, Rejection> {
+    let (received, delivered) = (ticket.receipt.body.octets, ticket.delivery.body.octets);
+    let mut agreed = received.min(delivered);
+    if canary::is(Canary::DeliveryIgnored) {
+        agreed = received;
+    }
+    if canary::is(Canary::OnlyIfEqual) && received != delivered {
+        agreed = Octets(0);
+    }
     let octets_max = lane.octets_max();
-    let claimed = agreed.min(octets_max);
-    if claimed <= lane.settled {
+    let claimed = if canary::is(Canary::CapIgnored) { agreed } else { agreed.min(octets_max) };
+    let claimed = claimed.min(limits.most);
+    if claimed <= lane.settled && !canary::is(Canary::SettleAgain) {
         return Err(Rejection::NothingToSettle { claimed, settled: lane.settled });
     }
-    let unsettled = Octets(claimed.0 - lane.settled.0);
+    let unsettled = Octets(claimed.0.saturating_sub(lane.settled.0));
     let is_last = claimed == octets_max || matches!(lane.phase, LanePhase::Closing { .. });
-    if unsettled < min_settle && !is_last {
-        return Err(Rejection::BelowMinSettle { unsettled, min: min_settle });
+    if unsettled < limits.least && !is_last && !canary::is(Canary::DustSettled) {
+        return Err(Rejection::BelowMinSettle { unsettled, min: limits.least });
     }
     Ok(claimed)
 }
@@ -208,7 +247,9 @@ fn check_receipt(
     } else {
         None
     };
-    match field {
+    let is_any = canary::is(Canary::AnyReceipt);
+    let is_any_price = canary::is(Canary::AnyPrice) && field == Some(Field::Price);
+    match field.filter(|_| !is_any && !is_any_price) {
         Some(field) => Err(Rejection::ReceiptMismatch { field }),
         None if signatures.hold(&ticket.receipt, &lane.payer) => Ok(()),
         None => Err(Rejection::ReceiptForged),
@@ -260,7 +301,14 @@ fn check_statements(
         if !signatures.hold(statement, &body.reporter) {
             return Err(Rejection::StatementForged { index: wide(index) });
         }
-        if statements[..index].iter().any(|earlier| contradicts(&earlier.body, body)) {
+        let against = |earlier: &LinkStatement| {
+            let mut earlier = earlier.body;
+            if canary::is(Canary::BootIgnored) {
+                (earlier.boot_time, earlier.boot_nonce) = (body.boot_time, body.boot_nonce);
+            }
+            contradicts(&earlier, body)
+        };
+        if statements[..index].iter().any(against) {
             return Err(Rejection::StatementsContradict);
         }
     }

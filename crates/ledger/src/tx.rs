@@ -4,6 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use std::net::SocketAddr;
 
 use crate::amount::Amount;
+use crate::contract::ContractAction;
 use crate::equivocation::Equivocation;
 use crate::fee::FeeSchedule;
 use crate::governance::Change;
@@ -72,6 +73,8 @@ pub enum Action {
     NodeKey(NodeKeyAction),
     /// Approves a change of a parameter.
     Govern(Change),
+    /// Lists, buys, promises, claims, quarantines.
+    Contract(Box<ContractAction>),
 }
 
 /// A transaction before it is signed.
@@ -162,6 +165,12 @@ impl Author {
     #[must_use]
     pub fn lane_raise(&self, nonce: u64, lane: LaneId, amount: Amount) -> SignedTx {
         self.sign(nonce, Action::LaneRaise { lane, amount })
+    }
+
+    /// Asks something of a contract.
+    #[must_use]
+    pub fn contract(&self, nonce: u64, action: ContractAction) -> SignedTx {
+        self.sign(nonce, Action::Contract(Box::new(action)))
     }
 
     /// Starts the claim window of `lane`.

@@ -14,6 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
 use crate::amount::Amount;
+use crate::canary::{self, Canary};
 use crate::equivocation::Equivocation;
 use crate::genesis::GenesisValidator;
 use crate::merkle::Key;
@@ -271,6 +272,10 @@ impl Validators {
         let mut ranked: Vec<_> =
             active.map(|(key, row)| (core::cmp::Reverse(weight(row)), *key, row)).collect();
         ranked.sort_by_key(|(weight, key, _)| (*weight, *key));
+        if canary::is(Canary::TieToHigher) {
+            ranked.reverse();
+            ranked.sort_by_key(|(weight, _, _)| *weight);
+        }
         ranked.truncate(most);
         let member = |(_, key, row): (_, ValidatorKey, &Validator)| Member {
             key,

@@ -8,6 +8,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use std::collections::BTreeMap;
 
 use crate::amount::Amount;
+use crate::canary::{self, Canary};
 use crate::lane::wide;
 use crate::rejection::Rejection;
 use crate::table::{Holds, Table};
@@ -249,7 +250,12 @@ impl Votes {
     }
 
     fn set_commission(&mut self, sender: AccountKey, bps: u16) {
-        self.change_group(sender, |group| group.next_commission_bps = bps);
+        self.change_group(sender, |group| {
+            group.next_commission_bps = bps;
+            if canary::is(Canary::CommissionAtOnce) {
+                group.commission_bps = bps;
+            }
+        });
     }
 
     fn change_group(&mut self, leader: AccountKey, change: impl FnOnce(&mut VoteGroup)) {

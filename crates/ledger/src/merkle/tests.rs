@@ -93,8 +93,8 @@ proptest! {
         let kept = || numbers.iter().filter(|number| !removed.contains(number));
         kept().for_each(|number| write(&mut straight, *number, *number));
         let mut shuffled: Vec<_> = numbers.union(&removed).copied().collect();
-        let mixed = |number: &u16| (u64::from(*number) ^ seed).to_le_bytes();
-        shuffled.sort_by_key(|number| blake3::hash(&mixed(number)).to_hex());
+        let mixed = |number: &u16| blake3::hash(&(u64::from(*number) ^ seed).to_le_bytes());
+        shuffled.sort_by_key(|number| *mixed(number).as_bytes());
         let mut winding = Tree::new();
         shuffled.iter().for_each(|number| write(&mut winding, *number, number ^ 1));
         winding.root();

@@ -19,7 +19,12 @@ use crate::world::{GB, World, base, coins, genesis, key, maker, quick_params, se
 
 fn settled_in_parts(parts: &[u64]) -> (Vec<Amount>, Amount, Amount) {
     let mut world = World::from(&genesis(Params { claim_window_blocks: 5, ..quick_params() }));
-    let lane = world.lane(&[2, 3, 4], coins(100));
+    world.must(1, Action::EscrowAdd { amount: coins(100) });
+    // A price and weights that leave something over at every division.
+    let mut open = LaneOpen { price: Price(10_000_019), ..world.ask(&[2, 3, 4]) };
+    (open.payees[0].weight, open.payees[1].weight) = (3, 7);
+    let (lane, tx) = world.author(1).lane_open(world.nonce(1), open);
+    assert!(matches!(world.run(tx).outcome, Outcome::Applied(_)));
     world.must(1, Action::LaneClose { lane });
     let tickets =
         parts.iter().map(|octets| world.tx(1, Action::Ticket(world.ticket(lane, 4, *octets))));
@@ -34,14 +39,14 @@ fn settled_in_parts(parts: &[u64]) -> (Vec<Amount>, Amount, Amount) {
 }
 
 #[test]
-fn split_and_merged_tickets_pay_the_same_in_total() {
+pub fn split_and_merged_tickets_pay_the_same_in_total() {
     let whole = settled_in_parts(&[987_654_321]);
     assert_eq!(settled_in_parts(&[1, 987_654_321]), whole);
     assert_eq!(settled_in_parts(&[333_333_333, 777_777_777, 987_654_321]), whole);
 }
 
 #[test]
-fn replayed_reordered_and_duplicated_tickets_pay_once() {
+pub fn replayed_reordered_and_duplicated_tickets_pay_once() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     let (first, last) = (world.ticket(lane, 3, GB), world.ticket(lane, 3, 3 * GB));
@@ -56,7 +61,7 @@ fn replayed_reordered_and_duplicated_tickets_pay_once() {
 }
 
 #[test]
-fn two_tickets_for_the_same_octets_in_one_block_pay_once() {
+pub fn two_tickets_for_the_same_octets_in_one_block_pay_once() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     let by = |person| world.tx(person, Action::Ticket(world.ticket(lane, 3, GB)));
@@ -93,7 +98,7 @@ fn delivery_with(change: fn(&mut DeliveryBody)) -> impl FnOnce(&World, LaneId, &
 }
 
 #[test]
-fn a_receipt_of_another_chain_lane_path_price_or_expiry_pays_nothing() {
+pub fn a_receipt_of_another_chain_lane_path_price_or_expiry_pays_nothing() {
     let mismatch = |field| Rejection::ReceiptMismatch { field };
     refuses(receipt_with(|body| body.chain = ChainId([1; 32])), mismatch(Field::Chain));
     refuses(receipt_with(|body| body.lane = LaneId([1; 32])), mismatch(Field::Lane));
@@ -103,7 +108,7 @@ fn a_receipt_of_another_chain_lane_path_price_or_expiry_pays_nothing() {
 }
 
 #[test]
-fn a_delivery_of_another_chain_lane_or_path_pays_nothing() {
+pub fn a_delivery_of_another_chain_lane_or_path_pays_nothing() {
     let mismatch = |field| Rejection::DeliveryMismatch { field };
     refuses(delivery_with(|body| body.chain = ChainId([1; 32])), mismatch(Field::Chain));
     refuses(delivery_with(|body| body.lane = LaneId([1; 32])), mismatch(Field::Lane));
@@ -111,7 +116,7 @@ fn a_delivery_of_another_chain_lane_or_path_pays_nothing() {
 }
 
 #[test]
-fn a_price_never_changes_in_a_lane_but_opens_another() {
+pub fn a_price_never_changes_in_a_lane_but_opens_another() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(50));
     world.must(1, Action::EscrowAdd { amount: coins(50) });
@@ -125,7 +130,7 @@ fn a_price_never_changes_in_a_lane_but_opens_another() {
 }
 
 #[test]
-fn a_receipt_that_the_payer_did_not_sign_pays_nothing() {
+pub fn a_receipt_that_the_payer_did_not_sign_pays_nothing() {
     refuses(
         |_, _, ticket| ticket.receipt = Receipt::new(ticket.receipt.body, &secret(2)),
         Rejection::ReceiptForged,
@@ -134,7 +139,7 @@ fn a_receipt_that_the_payer_did_not_sign_pays_nothing() {
 }
 
 #[test]
-fn a_delivery_that_the_endpoint_did_not_sign_pays_nothing() {
+pub fn a_delivery_that_the_endpoint_did_not_sign_pays_nothing() {
     refuses(
         |_, _, ticket| ticket.delivery = Delivery::new(ticket.delivery.body, &secret(2)),
         Rejection::DeliveryForged,
@@ -142,7 +147,7 @@ fn a_delivery_that_the_endpoint_did_not_sign_pays_nothing() {
 }
 
 #[test]
-fn a_signature_over_a_delivery_is_no_signature_over_a_receipt() {
+pub fn a_signature_over_a_delivery_is_no_signature_over_a_receipt() {
     refuses(
         |_, _, ticket| {
             let body = DeliveryBody { octets: Octets(2 * GB), ..ticket.delivery.body };
@@ -153,14 +158,14 @@ fn a_signature_over_a_delivery_is_no_signature_over_a_receipt() {
 }
 
 #[test]
-fn a_stranger_cannot_settle_a_lane() {
+pub fn a_stranger_cannot_settle_a_lane() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     world.rejects(7, Action::Ticket(world.ticket(lane, 3, GB)), Rejection::NotAParty);
 }
 
 #[test]
-fn the_submitter_of_a_ticket_cannot_choose_what_the_payers_reserve_pays() {
+pub fn the_submitter_of_a_ticket_cannot_choose_what_the_payers_reserve_pays() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     let body = world.tx(2, Action::Ticket(world.ticket(lane, 3, GB))).body;
@@ -183,7 +188,7 @@ fn statement(world: &World, reporter: u8, peer: u8, seq: u64, out: u64) -> LinkS
 }
 
 #[test]
-fn link_statements_are_evidence_and_never_raise_a_payment() {
+pub fn link_statements_are_evidence_and_never_raise_a_payment() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     let sign = |body: LinkStatementBody, by| LinkStatement::new(body, &secret(by));
@@ -196,7 +201,7 @@ fn link_statements_are_evidence_and_never_raise_a_payment() {
 }
 
 #[test]
-fn foreign_forged_and_contradicting_statements_are_no_evidence() {
+pub fn foreign_forged_and_contradicting_statements_are_no_evidence() {
     let sign = |body: LinkStatementBody, by| LinkStatement::new(body, &secret(by));
     refuses(
         |world, _, ticket| ticket.statements = vec![sign(statement(world, 7, 2, 1, 1), 7)],
@@ -220,17 +225,17 @@ fn foreign_forged_and_contradicting_statements_are_no_evidence() {
 }
 
 #[test]
-fn statements_of_two_boots_do_not_contradict_each_other() {
+pub fn statements_of_two_boots_do_not_contradict_each_other() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     let before = statement(&world, 2, 3, 9, 1_000);
-    let after = LinkStatementBody { boot_nonce: 2, ..statement(&world, 2, 3, 1, 0) };
+    let after = LinkStatementBody { boot_nonce: 2, ..statement(&world, 2, 3, 10, 0) };
     let statements = [before, after].map(|body| LinkStatement::new(body, &secret(2))).to_vec();
     world.settle(2, Ticket { statements, ..world.ticket(lane, 3, GB) });
 }
 
 #[test]
-fn a_dust_flood_costs_the_flooder_and_not_the_lane() {
+pub fn a_dust_flood_costs_the_flooder_and_not_the_lane() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     let before = (world.balance(2), world.state.lane(&lane).unwrap().clone());
@@ -245,7 +250,7 @@ fn a_dust_flood_costs_the_flooder_and_not_the_lane() {
 }
 
 #[test]
-fn a_claim_in_the_last_block_of_the_window_beats_the_refund_and_the_withdrawal() {
+pub fn a_claim_in_the_last_block_of_the_window_beats_the_refund_and_the_withdrawal() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     world.must(1, Action::LaneClose { lane });
@@ -261,7 +266,7 @@ fn a_claim_in_the_last_block_of_the_window_beats_the_refund_and_the_withdrawal()
 }
 
 #[test]
-fn a_claim_after_the_window_finds_no_lane() {
+pub fn a_claim_after_the_window_finds_no_lane() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     let late = world.ticket(lane, 3, GB);
@@ -271,7 +276,7 @@ fn a_claim_after_the_window_finds_no_lane() {
 }
 
 #[test]
-fn caps_of_all_lanes_never_exceed_the_escrow() {
+pub fn caps_of_all_lanes_never_exceed_the_escrow() {
     let mut world = World::new();
     world.must(1, Action::EscrowAdd { amount: coins(150) });
     let open = |world: &World| Action::LaneOpen(world.ask(&[2, 3]));
@@ -283,7 +288,7 @@ fn caps_of_all_lanes_never_exceed_the_escrow() {
 }
 
 #[test]
-fn one_owner_is_not_twice_in_a_path() {
+pub fn one_owner_is_not_twice_in_a_path() {
     let mut world = World::new();
     world.must(1, Action::EscrowAdd { amount: coins(100) });
     world.rejects(1, Action::LaneOpen(world.ask(&[2, 3, 2])), Rejection::PayeeTwice);
@@ -319,7 +324,7 @@ fn vote_with(world: &mut World, coalition: &[u8]) {
 }
 
 #[test]
-fn self_dealing_gains_nothing_for_any_share_of_ownership_with_or_without_subsidy() {
+pub fn self_dealing_gains_nothing_for_any_share_of_ownership_with_or_without_subsidy() {
     for subsidy in [Amount::ZERO, coins(1_000)] {
         // Payer alone; payer and relays; all of them, all votes and the only validator.
         for coalition in [vec![1], vec![1, 2], vec![1, 2, 3, 4], (1..=10).collect()] {
@@ -330,7 +335,7 @@ fn self_dealing_gains_nothing_for_any_share_of_ownership_with_or_without_subsidy
 }
 
 #[test]
-fn a_validator_that_stuffs_its_blocks_with_its_own_transactions_gains_nothing() {
+pub fn a_validator_that_stuffs_its_blocks_with_its_own_transactions_gains_nothing() {
     let mut world = World::new();
     let before = world.wealth(10);
     for _ in 0..20 {
@@ -341,7 +346,7 @@ fn a_validator_that_stuffs_its_blocks_with_its_own_transactions_gains_nothing() 
 }
 
 #[test]
-fn a_block_that_names_a_voter_twice_is_not_executed() {
+pub fn a_block_that_names_a_voter_twice_is_not_executed() {
     let mut world = World::new();
     world.blocks(1);
     let root = world.state.root();
@@ -352,7 +357,7 @@ fn a_block_that_names_a_voter_twice_is_not_executed() {
 }
 
 #[test]
-fn loss_of_a_payee_to_a_refused_last_receipt_is_what_it_served_without_one() {
+pub fn loss_of_a_payee_to_a_refused_last_receipt_is_what_it_served_without_one() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     let (vouchered, served) = (GB, GB + (64 << 20));
@@ -362,4 +367,29 @@ fn loss_of_a_payee_to_a_refused_last_receipt_is_what_it_served_without_one() {
     let owed = world.state.lane(&lane).unwrap().divide(Octets(served)).charge;
     let credit_limit = world.state.lane(&lane).unwrap().divide(Octets(64 << 20)).charge;
     assert!(owed.checked_sub(paid).unwrap() <= credit_limit.checked_add(base(1)).unwrap());
+}
+
+#[test]
+pub fn a_payee_that_stops_after_the_receipt_is_paid_for_what_was_delivered() {
+    let mut world = World::new();
+    let lane = world.lane(&[2, 3], coins(100));
+    let ticket = Ticket {
+        receipt: world.ticket(lane, 3, GB + (16 << 20)).receipt,
+        ..world.ticket(lane, 3, GB)
+    };
+    assert_eq!(world.settle(2, ticket).charge, coins(10));
+}
+
+#[test]
+pub fn counters_at_the_end_of_their_range_pay_the_cap_and_no_more() {
+    let mut world = World::new();
+    let lane = world.lane(&[2, 3], coins(100));
+    world.settle(2, world.ticket(lane, 3, u64::MAX - 1));
+    let after = world.state.lane(&lane).unwrap().clone();
+    assert_eq!((after.paid, after.funds()), (coins(100), Amount::ZERO));
+    let settled = after.settled;
+    for octets in [u64::MAX, 0, 1] {
+        let why = Rejection::NothingToSettle { claimed: settled.min(Octets(octets)), settled };
+        world.rejects(2, Action::Ticket(world.ticket(lane, 3, octets)), why);
+    }
 }

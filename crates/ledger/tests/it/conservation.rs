@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 use srwan_ledger::amount::Amount;
+use srwan_ledger::contract::ContractEvent;
 use srwan_ledger::genesis::Genesis;
 use srwan_ledger::lane::{LaneOpen, Payee, lane_id};
 use srwan_ledger::outcome::{Effect, Event, Outcome};
@@ -19,6 +20,7 @@ use srwan_wire::receipt::{
 use srwan_wire::roster::{Class, Location};
 use srwan_wire::time::Timestamp;
 
+use crate::contract_ops::{ContractOp, contract_action, contract_op};
 use crate::world::{PATH, World, base, coins, genesis, key, quick_params, secret};
 
 /// People who act; the lanes that they opened are numbered in order.
@@ -37,6 +39,7 @@ enum Op {
     Retire,
     Contradict { whom: u8 },
     Vote(VoteAction),
+    Contract(ContractOp),
 }
 
 fn amount() -> impl Strategy<Value = u64> {
@@ -104,6 +107,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Retire),
         1 => person().prop_map(|whom| Op::Contradict { whom }),
         3 => vote().prop_map(Op::Vote),
+        10 => contract_op().prop_map(Op::Contract),
     ]
 }
 
@@ -150,6 +154,7 @@ fn action(world: &World, opened: &Opened, op: &Op) -> Option<Action> {
         Op::Retire => Action::RetireRouter,
         Op::Contradict { whom } => contradiction(world, *whom),
         Op::Vote(vote) => Action::Vote(*vote),
+        Op::Contract(op) => Action::Contract(Box::new(contract_action(world, op)?)),
     })
 }
 
@@ -203,11 +208,13 @@ struct Ran {
     world: World,
     settled: usize,
     dividends: usize,
+    leases: usize,
+    agreements: usize,
 }
 
 /// Runs the operations, up to three in a block; checks what must never change.
 fn run(ops: &[(u8, Op)]) -> Ran {
-    let (mut settled, mut dividends) = (0, 0);
+    let (mut settled, mut dividends, mut leases, mut agreements) = (0, 0, 0, 0);
     let mut world = rich_world();
     let mut opened = Opened::default();
     let mut paid = std::collections::BTreeMap::new();
@@ -233,12 +240,19 @@ fn run(ops: &[(u8, Op)]) -> Ran {
         }
         let is_dividend = |event: &&Event| matches!(event, Event::DividendPaid { .. });
         dividends += outcome.events.iter().filter(is_dividend).count();
+        for event in &outcome.events {
+            match event {
+                Event::Contract(ContractEvent::LeaseSettled { .. }) => leases += 1,
+                Event::Contract(ContractEvent::SlaEnded { .. }) => agreements += 1,
+                _ => {}
+            }
+        }
         for (id, lane) in world.state.lanes() {
             let before = paid.insert(*id, lane.paid).unwrap_or(Amount::ZERO);
             assert!(lane.paid >= before && lane.paid <= lane.open.cap);
         }
     }
-    Ran { world, settled, dividends }
+    Ran { world, settled, dividends, leases, agreements }
 }
 
 proptest! {
@@ -269,11 +283,12 @@ fn the_random_transactions_are_not_all_rejected() {
     use proptest::strategy::ValueTree;
     use proptest::test_runner::TestRunner;
     let mut runner = TestRunner::deterministic();
-    let ops = prop::collection::vec((1_u8..=PEOPLE, op()), 400..401);
+    let ops = prop::collection::vec((1_u8..=PEOPLE, op()), 1_500..1_501);
     let ops = ops.new_tree(&mut runner).unwrap().current();
-    let Ran { world, settled, dividends } = run(&ops);
+    let Ran { world, settled, dividends, leases, agreements } = run(&ops);
     let supply = world.state.supply();
     assert!(settled >= 5, "only {settled} settlements");
     assert!(dividends >= 5, "only {dividends} dividends");
+    assert!(leases >= 1 && agreements >= 1, "{leases} leases, {agreements} agreements");
     assert!(supply.bonds > 0 || !supply.pools.burned.is_zero(), "no bond: {supply:?}");
 }

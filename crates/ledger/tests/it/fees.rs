@@ -14,7 +14,7 @@ use crate::world::{
 };
 
 #[test]
-fn a_quarter_of_a_blocks_fees_goes_to_its_voters_and_the_rest_to_dividends() {
+pub fn a_quarter_of_a_blocks_fees_goes_to_its_voters_and_the_rest_to_dividends() {
     let mut world = World::new();
     world.blocks(1);
     let before = (world.balance(10), world.state.supply().pools.dividends);
@@ -26,7 +26,7 @@ fn a_quarter_of_a_blocks_fees_goes_to_its_voters_and_the_rest_to_dividends() {
 }
 
 #[test]
-fn the_validators_part_of_a_block_without_voters_waits_for_the_next() {
+pub fn the_validators_part_of_a_block_without_voters_waits_for_the_next() {
     let mut world = World::new();
     let fee = world.act(1, Action::Transfer { to: key(2), amount: coins(1) }).fee;
     let part = fee.bps(2_500).unwrap();
@@ -37,7 +37,7 @@ fn the_validators_part_of_a_block_without_voters_waits_for_the_next() {
 }
 
 #[test]
-fn a_voter_without_power_is_paid_nothing() {
+pub fn a_voter_without_power_is_paid_nothing() {
     let mut world = World::new();
     world.act(1, Action::Transfer { to: key(2), amount: coins(1) });
     let header = world.state.next_header(maker(&[5]), &[]);
@@ -47,7 +47,7 @@ fn a_voter_without_power_is_paid_nothing() {
 }
 
 #[test]
-fn the_subsidy_is_paid_out_of_its_account_to_its_last_block_and_not_after() {
+pub fn the_subsidy_is_paid_out_of_its_account_to_its_last_block_and_not_after() {
     let mut world = World::from(&Genesis { subsidy: coins(1), ..genesis(quick_params()) });
     let left = |world: &World| world.state.supply().pools.subsidy;
     world.blocks(9);
@@ -59,7 +59,7 @@ fn the_subsidy_is_paid_out_of_its_account_to_its_last_block_and_not_after() {
 }
 
 #[test]
-fn all_fees_of_a_reference_gigabyte_are_below_one_percent() {
+pub fn all_fees_of_a_reference_gigabyte_are_below_one_percent() {
     let mut world = World::new();
     let before = world.state.supply().pools;
     let lane = world.lane(&[2, 3, 4], coins(100));
@@ -72,7 +72,7 @@ fn all_fees_of_a_reference_gigabyte_are_below_one_percent() {
 }
 
 #[test]
-fn a_fee_is_the_least_fee_or_the_one_by_size() {
+pub fn a_fee_is_the_least_fee_or_the_one_by_size() {
     let fees = FeeSchedule { min_fee: base(100), base_fee: base(10), byte_fee: base(2) };
     assert_eq!(fees.required(0), base(100));
     assert_eq!(fees.required(45), base(100));
@@ -88,7 +88,7 @@ fn no_ledger_begins(change: impl FnOnce(&mut Genesis)) -> GenesisError {
 }
 
 #[test]
-fn governance_values_out_of_range_begin_no_ledger() {
+pub fn governance_values_out_of_range_begin_no_ledger() {
     let out_of_range = |change: fn(&mut Params)| {
         let error = no_ledger_begins(|genesis| change(&mut genesis.params));
         assert!(matches!(error, GenesisError::OutOfRange { .. }), "{error}");
@@ -106,7 +106,7 @@ fn governance_values_out_of_range_begin_no_ledger() {
 }
 
 #[test]
-fn a_genesis_that_gives_more_than_there_is_begins_no_ledger() {
+pub fn a_genesis_that_gives_more_than_there_is_begins_no_ledger() {
     let error = no_ledger_begins(|genesis| genesis.supply = coins(99_999));
     assert_eq!(error, GenesisError::SupplyExceeded);
     let error = no_ledger_begins(|genesis| genesis.supply = base(1_000_000_000_000_000_001));
@@ -121,7 +121,7 @@ fn a_genesis_that_gives_more_than_there_is_begins_no_ledger() {
 }
 
 #[test]
-fn two_ledgers_that_differ_in_one_unit_have_different_names() {
+pub fn two_ledgers_that_differ_in_one_unit_have_different_names() {
     let one = genesis(quick_params());
     let mut other = one.clone();
     other.accounts.insert(key(1), base(coins(10_000).base() + 1));

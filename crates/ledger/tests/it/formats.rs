@@ -1,6 +1,7 @@
 //! Every format of the ledger: its encodings are pinned, and its corpus of bytes is replayed, as
 //! `srwan-wire` does.
 
+mod contracts;
 #[path = "../../../wire/tests/it/draw.rs"]
 mod draw;
 mod exercise;

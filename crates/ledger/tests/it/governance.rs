@@ -29,7 +29,7 @@ fn end_epoch(world: &mut World) -> Vec<Event> {
 }
 
 #[test]
-fn more_than_two_thirds_change_a_parameter_at_the_end_of_the_epoch() {
+pub fn more_than_two_thirds_change_a_parameter_at_the_end_of_the_epoch() {
     let mut world = world();
     for person in [7, 8, 9] {
         world.must(person, Action::Govern(CHANGE));
@@ -42,7 +42,7 @@ fn more_than_two_thirds_change_a_parameter_at_the_end_of_the_epoch() {
 }
 
 #[test]
-fn two_thirds_or_less_change_nothing_and_a_later_word_replaces_an_earlier_one() {
+pub fn two_thirds_or_less_change_nothing_and_a_later_word_replaces_an_earlier_one() {
     let mut world = world();
     world.must(7, Action::Govern(CHANGE));
     world.must(8, Action::Govern(CHANGE));
@@ -55,7 +55,7 @@ fn two_thirds_or_less_change_nothing_and_a_later_word_replaces_an_earlier_one() 
 }
 
 #[test]
-fn no_one_but_members_of_the_committee_approves() {
+pub fn no_one_but_members_of_the_committee_approves() {
     let mut world = world();
     world.rejects(1, Action::Govern(CHANGE), Rejection::NotAValidator);
     world.join(1, srwan_ledger::amount::Amount::from_coins(2_000).unwrap());
@@ -67,7 +67,7 @@ fn no_one_but_members_of_the_committee_approves() {
 }
 
 #[test]
-fn an_approval_ends_with_the_membership() {
+pub fn an_approval_ends_with_the_membership() {
     let mut world = world();
     world.must(7, Action::Govern(CHANGE));
     world.must(7, Action::Validator(ValidatorAction::Leave));
@@ -76,7 +76,7 @@ fn an_approval_ends_with_the_membership() {
 }
 
 #[test]
-fn governance_values_out_of_range_are_rejected() {
+pub fn governance_values_out_of_range_are_rejected() {
     let mut world = world();
     let mut check = |parameter, got, lowest, highest| {
         let change = Action::Govern(Change { parameter, value: got });
@@ -95,7 +95,7 @@ fn governance_values_out_of_range_are_rejected() {
 }
 
 #[test]
-fn changes_that_do_not_fit_together_are_passed_over() {
+pub fn changes_that_do_not_fit_together_are_passed_over() {
     let mut world = world();
     // Each is within range alone: the claim window is 3, the unbonding time 5.
     let longer = Change { parameter: Parameter::ClaimWindowBlocks, value: 5 };

@@ -17,7 +17,7 @@ fn transfer(world: &World) -> SignedTx {
 }
 
 #[test]
-fn blocks_proposed_above_pending_ones_are_executed_in_order() {
+pub fn blocks_proposed_above_pending_ones_are_executed_in_order() {
     let mut world = World::new();
     world.blocks(2);
     let first = block_after(&world.state, &world.state.parent(), vec![transfer(&world)]);
@@ -34,7 +34,7 @@ fn blocks_proposed_above_pending_ones_are_executed_in_order() {
 }
 
 #[test]
-fn a_ledger_that_is_behind_says_later_and_proposes_nothing() {
+pub fn a_ledger_that_is_behind_says_later_and_proposes_nothing() {
     let mut ahead = World::new();
     let mut behind = World::new();
     ahead.blocks(3);
@@ -50,7 +50,7 @@ fn a_ledger_that_is_behind_says_later_and_proposes_nothing() {
 }
 
 #[test]
-fn a_header_never_goes_back_behind_its_parent_nor_names_itself() {
+pub fn a_header_never_goes_back_behind_its_parent_nor_names_itself() {
     let mut world = World::new();
     world.blocks(3);
     let root_at = |height| world.state.root_at(Height(height)).unwrap();
@@ -69,7 +69,7 @@ fn a_header_never_goes_back_behind_its_parent_nor_names_itself() {
 }
 
 #[test]
-fn a_snapshot_keeps_the_roots_of_earlier_states() {
+pub fn a_snapshot_keeps_the_roots_of_earlier_states() {
     let mut world = World::new();
     world.blocks(9);
     let read = State::from_snapshot(&world.state.to_snapshot()).unwrap();

@@ -11,7 +11,7 @@ use srwan_wire::receipt::Price;
 use crate::world::{GB, World, base, coins, key};
 
 #[test]
-fn a_gigabyte_over_two_relays_and_an_endpoint_pays_each_three_coins() {
+pub fn a_gigabyte_over_two_relays_and_an_endpoint_pays_each_three_coins() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3, 4], coins(100));
     let settlement = world.settle(1, world.ticket(lane, 4, GB));
@@ -23,7 +23,7 @@ fn a_gigabyte_over_two_relays_and_an_endpoint_pays_each_three_coins() {
 }
 
 #[test]
-fn a_lane_that_closes_refunds_what_was_not_paid_after_the_claim_window() {
+pub fn a_lane_that_closes_refunds_what_was_not_paid_after_the_claim_window() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     world.settle(1, world.ticket(lane, 3, GB));
@@ -44,7 +44,7 @@ fn a_lane_that_closes_refunds_what_was_not_paid_after_the_claim_window() {
 }
 
 #[test]
-fn an_expired_lane_closes_by_itself() {
+pub fn an_expired_lane_closes_by_itself() {
     let mut world = World::new();
     world.must(1, Action::EscrowAdd { amount: coins(10) });
     let expiry = Height(world.state.height().0 + 3);
@@ -59,7 +59,7 @@ fn an_expired_lane_closes_by_itself() {
 }
 
 #[test]
-fn what_rounding_left_over_goes_to_the_infrastructure_account_at_the_end() {
+pub fn what_rounding_left_over_goes_to_the_infrastructure_account_at_the_end() {
     let mut world = World::new();
     let cap = base(1_000);
     world.must(1, Action::EscrowAdd { amount: cap });
@@ -75,7 +75,7 @@ fn what_rounding_left_over_goes_to_the_infrastructure_account_at_the_end() {
 }
 
 #[test]
-fn a_ticket_pays_the_lesser_of_receipt_and_delivery() {
+pub fn a_ticket_pays_the_lesser_of_receipt_and_delivery() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     let mut ticket = world.ticket(lane, 3, 2 * GB);
@@ -87,7 +87,7 @@ fn a_ticket_pays_the_lesser_of_receipt_and_delivery() {
 }
 
 #[test]
-fn a_receipt_beyond_the_cap_pays_the_cap_and_no_more() {
+pub fn a_receipt_beyond_the_cap_pays_the_cap_and_no_more() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(10));
     let settlement = world.settle(2, world.ticket(lane, 3, 50 * GB));
@@ -99,7 +99,7 @@ fn a_receipt_beyond_the_cap_pays_the_cap_and_no_more() {
 }
 
 #[test]
-fn a_raised_cap_pays_for_more() {
+pub fn a_raised_cap_pays_for_more() {
     let mut world = World::new();
     let lane = world.lane(&[2], coins(10));
     world.settle(2, world.ticket(lane, 2, 50 * GB));
@@ -114,7 +114,7 @@ fn a_raised_cap_pays_for_more() {
 }
 
 #[test]
-fn an_open_lane_settles_no_less_than_ten_megabytes_a_closing_one_any_amount() {
+pub fn an_open_lane_settles_no_less_than_ten_megabytes_a_closing_one_any_amount() {
     let mut world = World::new();
     let lane = world.lane(&[2], coins(100));
     let (unsettled, min) = (Octets(9_999_999), Octets(10_000_000));
@@ -126,7 +126,7 @@ fn an_open_lane_settles_no_less_than_ten_megabytes_a_closing_one_any_amount() {
 }
 
 #[test]
-fn the_fee_of_a_ticket_comes_out_of_the_reserve_first() {
+pub fn the_fee_of_a_ticket_comes_out_of_the_reserve_first() {
     let mut world = World::new();
     world.must(1, Action::EscrowAdd { amount: coins(11) });
     let open = LaneOpen { cap: coins(10), fee_reserve: coins(1), ..world.ask(&[2]) };
@@ -139,7 +139,7 @@ fn the_fee_of_a_ticket_comes_out_of_the_reserve_first() {
 }
 
 #[test]
-fn a_payee_without_coins_pays_the_fee_out_of_its_share() {
+pub fn a_payee_without_coins_pays_the_fee_out_of_its_share() {
     let mut world = World::new();
     let lane = world.lane(&[50], coins(100));
     let receipt = world.act(50, Action::Ticket(world.ticket(lane, 50, GB)));
@@ -157,7 +157,7 @@ fn refuses_to_open(change: impl FnOnce(&mut World, &mut LaneOpen), why: Rejectio
 }
 
 #[test]
-fn a_lane_that_breaks_a_rule_is_not_opened() {
+pub fn a_lane_that_breaks_a_rule_is_not_opened() {
     let max = u64::try_from(PAYEES_MAX).unwrap();
     refuses_to_open(|_, open| open.payees.clear(), Rejection::PayeeCount { count: 0, max });
     refuses_to_open(
@@ -190,7 +190,7 @@ fn a_lane_that_breaks_a_rule_is_not_opened() {
 }
 
 #[test]
-fn a_payee_of_weight_zero_gets_nothing_and_the_others_all() {
+pub fn a_payee_of_weight_zero_gets_nothing_and_the_others_all() {
     let mut world = World::new();
     world.must(1, Action::EscrowAdd { amount: coins(100) });
     let payee = |who, weight| Payee { account: key(who), weight };
@@ -205,7 +205,7 @@ fn a_payee_of_weight_zero_gets_nothing_and_the_others_all() {
 }
 
 #[test]
-fn only_the_payer_closes_or_raises_and_only_while_it_is_open() {
+pub fn only_the_payer_closes_or_raises_and_only_while_it_is_open() {
     let mut world = World::new();
     let lane = world.lane(&[2], coins(100));
     world.rejects(2, Action::LaneClose { lane }, Rejection::NotThePayer);

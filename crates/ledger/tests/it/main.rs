@@ -2,6 +2,12 @@
 
 mod attacks;
 mod conservation;
+mod contract_evidence;
+mod contract_lease;
+mod contract_ops;
+mod contract_sla;
+mod contract_window;
+mod contract_world;
 mod dividends;
 mod documentation;
 mod fees;

@@ -47,7 +47,7 @@ fn accepts(state: &State, octet: u8) -> bool {
 }
 
 #[test]
-fn both_keys_are_accepted_while_a_rotation_overlaps_and_then_one() {
+pub fn both_keys_are_accepted_while_a_rotation_overlaps_and_then_one() {
     let mut world = world();
     let Effect::NodeKeyRotated { until, .. } = world.must(1, rotate(51, 3)) else { panic!() };
     while world.state.next_height() <= until {
@@ -60,7 +60,7 @@ fn both_keys_are_accepted_while_a_rotation_overlaps_and_then_one() {
 }
 
 #[test]
-fn a_revoked_key_is_invalid_at_once_and_for_ever() {
+pub fn a_revoked_key_is_invalid_at_once_and_for_ever() {
     let mut world = world();
     world.must(1, rotate(51, 100));
     world.must(1, revoke(50));
@@ -78,7 +78,7 @@ fn a_revoked_key_is_invalid_at_once_and_for_ever() {
 }
 
 #[test]
-fn a_rotation_that_breaks_a_rule_is_rejected() {
+pub fn a_rotation_that_breaks_a_rule_is_rejected() {
     let mut world = world();
     world.must(2, registration(60));
     world.rejects(1, rotate(60, 0), Rejection::NodeKeyTaken);

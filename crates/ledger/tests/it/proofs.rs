@@ -35,7 +35,7 @@ fn row<T: BorshDeserialize>(world: &World, kind: Kind, key: &[u8; 32]) -> T {
 }
 
 #[test]
-fn every_row_of_every_kind_is_provable() {
+pub fn every_row_of_every_kind_is_provable() {
     let world = eventful();
     for person in (1..=10).chain(20..60) {
         let account: Account = row(&world, Kind::Account, &key(person).0);
@@ -57,7 +57,7 @@ fn every_row_of_every_kind_is_provable() {
 }
 
 #[test]
-fn the_absence_of_a_row_is_provable_in_every_kind() {
+pub fn the_absence_of_a_row_is_provable_in_every_kind() {
     let world = eventful();
     for kind in Kind::ALL {
         for octet in 0..40 {
@@ -69,7 +69,7 @@ fn the_absence_of_a_row_is_provable_in_every_kind() {
 }
 
 #[test]
-fn a_proof_does_not_hold_for_another_row_key_kind_or_root() {
+pub fn a_proof_does_not_hold_for_another_row_key_kind_or_root() {
     let world = eventful();
     let (root, who, whom) = (world.state.root(), key(3).0, key(4).0);
     let proven = world.state.prove(Kind::Account, &who);
@@ -88,7 +88,7 @@ fn a_proof_does_not_hold_for_another_row_key_kind_or_root() {
 }
 
 #[test]
-fn a_row_that_is_there_cannot_be_shown_as_absent() {
+pub fn a_row_that_is_there_cannot_be_shown_as_absent() {
     let world = eventful();
     let (root, who) = (world.state.root(), key(3).0);
     let own = world.state.prove(Kind::Account, &who);

@@ -51,7 +51,7 @@ fn proof(world: &World, reporter: u8) -> Action {
 }
 
 #[test]
-fn a_router_locks_its_bond_and_gets_it_back_after_the_unbonding_time() {
+pub fn a_router_locks_its_bond_and_gets_it_back_after_the_unbonding_time() {
     let mut world = World::new();
     let before = world.wealth(1);
     register(&mut world, 1);
@@ -66,7 +66,7 @@ fn a_router_locks_its_bond_and_gets_it_back_after_the_unbonding_time() {
 }
 
 #[test]
-fn a_changed_registration_locks_no_second_bond() {
+pub fn a_changed_registration_locks_no_second_bond() {
     let mut world = World::new();
     register(&mut world, 1);
     let dearer = Registration { price: Price(20_000_000), ..registration(1) };
@@ -76,7 +76,7 @@ fn a_changed_registration_locks_no_second_bond() {
 }
 
 #[test]
-fn a_node_key_belongs_to_one_account() {
+pub fn a_node_key_belongs_to_one_account() {
     let mut world = World::new();
     register(&mut world, 1);
     world.rejects(2, Action::RegisterRouter(registration(1)), Rejection::NodeKeyTaken);
@@ -85,7 +85,7 @@ fn a_node_key_belongs_to_one_account() {
 }
 
 #[test]
-fn a_contradiction_costs_five_percent_half_to_the_reporter_half_burned() {
+pub fn a_contradiction_costs_five_percent_half_to_the_reporter_half_burned() {
     let mut world = World::new();
     register(&mut world, 3);
     let before = world.balance(2);
@@ -99,7 +99,7 @@ fn a_contradiction_costs_five_percent_half_to_the_reporter_half_burned() {
 }
 
 #[test]
-fn one_proof_costs_once_and_the_account_never_registers_again() {
+pub fn one_proof_costs_once_and_the_account_never_registers_again() {
     let mut world = World::new();
     register(&mut world, 3);
     world.must(2, proof(&world, 3));
@@ -111,7 +111,7 @@ fn one_proof_costs_once_and_the_account_never_registers_again() {
 }
 
 #[test]
-fn leaving_before_the_slash_saves_nothing() {
+pub fn leaving_before_the_slash_saves_nothing() {
     let mut world = World::new();
     register(&mut world, 3);
     world.must(3, Action::RetireRouter);
@@ -121,7 +121,7 @@ fn leaving_before_the_slash_saves_nothing() {
 }
 
 #[test]
-fn a_proof_that_proves_nothing_is_rejected() {
+pub fn a_proof_that_proves_nothing_is_rejected() {
     let mut world = World::new();
     register(&mut world, 3);
     let report = |left, right| Action::ReportContradiction(Box::new(Contradiction { left, right }));
@@ -146,7 +146,7 @@ fn a_proof_that_proves_nothing_is_rejected() {
 }
 
 #[test]
-fn a_router_that_is_never_for_sale_is_in_no_lane() {
+pub fn a_router_that_is_never_for_sale_is_in_no_lane() {
     let mut world = World::new();
     let unsold = Registration { price: Price::INFINITE, ..registration(3) };
     world.must(3, Action::RegisterRouter(unsold));
@@ -156,7 +156,7 @@ fn a_router_that_is_never_for_sale_is_in_no_lane() {
 }
 
 #[test]
-fn an_impossible_location_and_a_missing_registration_are_rejected() {
+pub fn an_impossible_location_and_a_missing_registration_are_rejected() {
     let mut world = World::new();
     let location = Location { lat_e6: 91_000_000, ..Location::default() };
     let lost = Registration { location, ..registration(1) };

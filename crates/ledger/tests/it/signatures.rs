@@ -54,9 +54,8 @@ proptest! {
         let mut world = World::new();
         let lane = world.lane(&[2, 3], coins(100));
         let nonces = 0_u64..;
-        let tickets = wrongs.iter().zip(nonces);
-        let tickets = tickets.map(|(wrong, nonce)| ticket(&world, lane, nonce, *wrong));
-        let txs: Vec<_> = tickets.collect();
+        let made = |(wrong, nonce): (&Wrong, u64)| ticket(&world, lane, nonce, *wrong);
+        let txs: Vec<_> = wrongs.iter().zip(nonces).map(made).collect();
         let block = Block { header: world.state.next_header(maker(&[10]), &txs), txs };
         let mut checked = Checked::new();
         checked.check(&world.state, &block.txs[..known.min(block.txs.len())]);
@@ -73,7 +72,7 @@ proptest! {
 }
 
 #[test]
-fn only_transactions_whose_signatures_all_hold_are_remembered() {
+pub fn only_transactions_whose_signatures_all_hold_are_remembered() {
     let mut world = World::new();
     let lane = world.lane(&[2, 3], coins(100));
     let wrongs = [Wrong::Nothing, Wrong::Sender, Wrong::Receipt, Wrong::Delivery, Wrong::Nothing];
@@ -89,7 +88,7 @@ fn only_transactions_whose_signatures_all_hold_are_remembered() {
 }
 
 #[test]
-fn a_ticket_remembered_before_its_lane_was_final_is_checked_when_it_is_settled() {
+pub fn a_ticket_remembered_before_its_lane_was_final_is_checked_when_it_is_settled() {
     let mut world = World::new();
     world.must(1, Action::EscrowAdd { amount: coins(200) });
     let (lane, open) = world.author(1).lane_open(world.nonce(1), world.ask(&[2, 3]));

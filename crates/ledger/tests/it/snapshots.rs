@@ -20,7 +20,7 @@ fn eventful() -> World {
 }
 
 #[test]
-fn a_state_goes_on_from_its_snapshot_as_if_nothing_had_happened() {
+pub fn a_state_goes_on_from_its_snapshot_as_if_nothing_had_happened() {
     let mut world = eventful();
     let restored = State::from_snapshot(&world.state.to_snapshot()).unwrap();
     assert_eq!(restored.root(), world.state.root());
@@ -33,7 +33,7 @@ fn a_state_goes_on_from_its_snapshot_as_if_nothing_had_happened() {
 }
 
 #[test]
-fn blocks_that_do_not_follow_are_not_executed() {
+pub fn blocks_that_do_not_follow_are_not_executed() {
     let mut world = eventful();
     let (world_height, root) = (world.state.height(), world.state.root());
     let good = Block { header: world.state.next_header(maker(&[10]), &[]), txs: Vec::new() };

@@ -22,7 +22,7 @@ fn refused(world: &mut World, tx: SignedTx, why: Rejection) {
 }
 
 #[test]
-fn a_transfer_moves_coins_and_pays_its_fee() {
+pub fn a_transfer_moves_coins_and_pays_its_fee() {
     let mut world = World::new();
     let receipt = world.act(1, transfer(2, coins(5)));
     assert!(receipt.fee >= world.state.params().fees.min_fee);
@@ -33,14 +33,14 @@ fn a_transfer_moves_coins_and_pays_its_fee() {
 }
 
 #[test]
-fn a_transfer_to_oneself_costs_only_the_fee() {
+pub fn a_transfer_to_oneself_costs_only_the_fee() {
     let mut world = World::new();
     let fee = world.act(1, transfer(1, coins(5))).fee;
     assert_eq!(world.balance(1), coins(10_000).checked_sub(fee).unwrap());
 }
 
 #[test]
-fn a_transaction_of_another_ledger_is_refused() {
+pub fn a_transaction_of_another_ledger_is_refused() {
     let mut world = World::new();
     let body = world.tx(1, transfer(2, coins(1))).body;
     let foreign = SignedTx::new(Tx { chain: ChainId([1; 32]), ..body }, &secret(1));
@@ -48,7 +48,7 @@ fn a_transaction_of_another_ledger_is_refused() {
 }
 
 #[test]
-fn a_transaction_with_a_changed_field_is_refused() {
+pub fn a_transaction_with_a_changed_field_is_refused() {
     let mut world = World::new();
     let mut tx = world.tx(1, transfer(2, coins(1)));
     tx.body.action = transfer(3, coins(1));
@@ -56,14 +56,14 @@ fn a_transaction_with_a_changed_field_is_refused() {
 }
 
 #[test]
-fn a_transaction_signed_by_someone_else_is_refused() {
+pub fn a_transaction_signed_by_someone_else_is_refused() {
     let mut world = World::new();
     let body = world.tx(1, transfer(2, coins(1))).body;
     refused(&mut world, SignedTx::new(body, &secret(2)), Rejection::BadSignature);
 }
 
 #[test]
-fn a_replayed_transaction_is_refused() {
+pub fn a_replayed_transaction_is_refused() {
     let mut world = World::new();
     let tx = world.tx(1, transfer(2, coins(1)));
     world.run(tx.clone());
@@ -71,14 +71,14 @@ fn a_replayed_transaction_is_refused() {
 }
 
 #[test]
-fn a_transaction_ahead_of_its_turn_is_refused() {
+pub fn a_transaction_ahead_of_its_turn_is_refused() {
     let mut world = World::new();
     let tx = world.author(1).transfer(3, key(2), coins(1));
     refused(&mut world, tx, Rejection::WrongNonce { expected: 0, got: 3 });
 }
 
 #[test]
-fn an_expired_transaction_is_refused() {
+pub fn an_expired_transaction_is_refused() {
     let mut world = World::new();
     world.blocks(2);
     let body = world.tx(1, transfer(2, coins(1))).body;
@@ -87,7 +87,7 @@ fn an_expired_transaction_is_refused() {
 }
 
 #[test]
-fn a_fee_below_the_price_list_is_refused() {
+pub fn a_fee_below_the_price_list_is_refused() {
     let mut world = World::new();
     let body = world.tx(1, transfer(2, coins(1))).body;
     let required = body.fee;
@@ -97,7 +97,7 @@ fn a_fee_below_the_price_list_is_refused() {
 }
 
 #[test]
-fn an_account_that_cannot_pay_the_fee_is_refused() {
+pub fn an_account_that_cannot_pay_the_fee_is_refused() {
     let mut world = World::new();
     let tx = world.tx(99, transfer(2, coins(1)));
     let fee = tx.body.fee;
@@ -105,7 +105,7 @@ fn an_account_that_cannot_pay_the_fee_is_refused() {
 }
 
 #[test]
-fn a_rejected_transaction_uses_its_nonce_and_fee_and_nothing_else() {
+pub fn a_rejected_transaction_uses_its_nonce_and_fee_and_nothing_else() {
     let mut world = World::new();
     let receipt = world.act(1, transfer(2, coins(10_000)));
     let needed = coins(10_000).checked_add(receipt.fee).unwrap();
@@ -116,7 +116,7 @@ fn a_rejected_transaction_uses_its_nonce_and_fee_and_nothing_else() {
 }
 
 #[test]
-fn an_amount_that_would_overflow_is_rejected() {
+pub fn an_amount_that_would_overflow_is_rejected() {
     let mut world = World::new();
     let needed = base(u64::MAX);
     let balance = world.balance(1);
@@ -127,7 +127,7 @@ fn an_amount_that_would_overflow_is_rejected() {
 }
 
 #[test]
-fn nothing_moves_for_an_amount_of_zero() {
+pub fn nothing_moves_for_an_amount_of_zero() {
     let mut world = World::new();
     for action in [
         transfer(2, Amount::ZERO),
@@ -139,7 +139,7 @@ fn nothing_moves_for_an_amount_of_zero() {
 }
 
 #[test]
-fn a_preview_says_what_will_happen_and_changes_nothing() {
+pub fn a_preview_says_what_will_happen_and_changes_nothing() {
     let mut world = World::new();
     let root = world.state.root();
     let good = world.tx(1, transfer(2, coins(1)));
@@ -152,7 +152,7 @@ fn a_preview_says_what_will_happen_and_changes_nothing() {
 }
 
 #[test]
-fn the_supply_at_its_cap_still_adds_up() {
+pub fn the_supply_at_its_cap_still_adds_up() {
     let mut full = genesis(quick_params());
     full.supply = srwan_ledger::amount::SUPPLY_MAX;
     full.accounts.insert(key(1), coins(900_000_000));
@@ -163,7 +163,7 @@ fn the_supply_at_its_cap_still_adds_up() {
 }
 
 #[test]
-fn a_fee_above_what_is_asked_is_taken_whole() {
+pub fn a_fee_above_what_is_asked_is_taken_whole() {
     let mut world = World::new();
     let body = world.tx(1, transfer(2, coins(1))).body;
     let generous = SignedTx::new(Tx { fee: coins(2), ..body }, &secret(1));

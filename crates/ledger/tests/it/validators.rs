@@ -33,7 +33,7 @@ fn to_height(world: &mut World, height: u64) {
 }
 
 #[test]
-fn the_committee_of_an_epoch_is_fixed_two_epochs_before() {
+pub fn the_committee_of_an_epoch_is_fixed_two_epochs_before() {
     let mut world = World::new();
     assert_eq!((members(&world, 0), members(&world, 1)), (vec![10], vec![10]));
     world.join(1, coins(2_000));
@@ -46,7 +46,7 @@ fn the_committee_of_an_epoch_is_fixed_two_epochs_before() {
 }
 
 #[test]
-fn the_heaviest_validators_are_in_and_a_tie_goes_to_the_lower_key() {
+pub fn the_heaviest_validators_are_in_and_a_tie_goes_to_the_lower_key() {
     let params = srwan_ledger::genesis::Params { committee_max: 2, ..quick_params() };
     let mut world = World::from(&genesis(params));
     world.join(1, coins(2_000));
@@ -60,7 +60,7 @@ fn the_heaviest_validators_are_in_and_a_tie_goes_to_the_lower_key() {
 }
 
 #[test]
-fn votes_led_by_an_account_lift_its_validator() {
+pub fn votes_led_by_an_account_lift_its_validator() {
     let params = srwan_ledger::genesis::Params { committee_max: 1, ..quick_params() };
     let mut world = World::from(&genesis(params));
     world.join(1, coins(2_000));
@@ -71,7 +71,7 @@ fn votes_led_by_an_account_lift_its_validator() {
 }
 
 #[test]
-fn a_validator_that_joins_proves_its_key_and_locks_a_bond() {
+pub fn a_validator_that_joins_proves_its_key_and_locks_a_bond() {
     let mut world = World::new();
     let before = world.wealth(1);
     let effect = world.join(1, coins(2_500));
@@ -97,7 +97,7 @@ fn a_validator_that_joins_proves_its_key_and_locks_a_bond() {
 }
 
 #[test]
-fn an_update_moves_the_address_and_adds_to_the_bond() {
+pub fn an_update_moves_the_address_and_adds_to_the_bond() {
     let mut world = World::new();
     world.join(1, coins(2_000));
     let address = ([10, 0, 0, 9], 9).into();
@@ -110,7 +110,7 @@ fn an_update_moves_the_address_and_adds_to_the_bond() {
 }
 
 #[test]
-fn a_bond_comes_back_after_the_last_committee_that_its_validator_can_be_in() {
+pub fn a_bond_comes_back_after_the_last_committee_that_its_validator_can_be_in() {
     let mut world = World::new();
     world.join(1, coins(2_000));
     to_height(&mut world, 4);
@@ -129,7 +129,7 @@ fn a_bond_comes_back_after_the_last_committee_that_its_validator_can_be_in() {
 }
 
 #[test]
-fn the_last_validator_cannot_leave_and_no_committee_is_ever_empty() {
+pub fn the_last_validator_cannot_leave_and_no_committee_is_ever_empty() {
     let mut world = World::new();
     world.rejects(10, leave(), Rejection::LastValidator);
     world.join(1, coins(2_000));
@@ -168,7 +168,7 @@ fn report(world: &World, person: u8) -> Action {
 }
 
 #[test]
-fn a_contradiction_costs_five_percent_half_to_the_reporter_half_burned() {
+pub fn a_contradiction_costs_five_percent_half_to_the_reporter_half_burned() {
     let mut world = World::new();
     world.join(1, coins(2_000));
     let before = world.balance(2);
@@ -187,7 +187,7 @@ fn a_contradiction_costs_five_percent_half_to_the_reporter_half_burned() {
 }
 
 #[test]
-fn a_validator_that_leaves_before_the_slash_saves_nothing() {
+pub fn a_validator_that_leaves_before_the_slash_saves_nothing() {
     let mut world = World::new();
     world.join(1, coins(2_000));
     world.must(1, leave());
@@ -197,7 +197,7 @@ fn a_validator_that_leaves_before_the_slash_saves_nothing() {
 }
 
 #[test]
-fn each_kind_of_contradiction_convicts() {
+pub fn each_kind_of_contradiction_convicts() {
     for (tag, left, right) in
         [(1, "_NOTARIZE", "_NOTARIZE"), (2, "_FINALIZE", "_FINALIZE"), (3, "_NULLIFY", "_FINALIZE")]
     {
@@ -210,7 +210,7 @@ fn each_kind_of_contradiction_convicts() {
 }
 
 #[test]
-fn votes_that_do_not_contradict_or_are_not_the_validators_convict_no_one() {
+pub fn votes_that_do_not_contradict_or_are_not_the_validators_convict_no_one() {
     let mut world = World::new();
     world.join(1, coins(2_000));
     let vote = |suffix, view, digest, signer| vote(&world, suffix, view, digest, signer);
@@ -237,7 +237,7 @@ fn votes_that_do_not_contradict_or_are_not_the_validators_convict_no_one() {
 }
 
 #[test]
-fn fees_go_to_the_accounts_of_the_voters_by_power() {
+pub fn fees_go_to_the_accounts_of_the_voters_by_power() {
     let strong = GenesisValidator { power: 3, ..first_validator(9) };
     let validators = BTreeMap::from([(validator(9), strong), (validator(10), first_validator(10))]);
     let subsidy = coins(1_000);
@@ -253,7 +253,7 @@ fn fees_go_to_the_accounts_of_the_voters_by_power() {
 }
 
 #[test]
-fn a_ledger_without_validators_runs_and_its_fees_wait() {
+pub fn a_ledger_without_validators_runs_and_its_fees_wait() {
     let validators = BTreeMap::new();
     let mut world = World::from(&Genesis { validators, ..genesis(quick_params()) });
     world.must(1, Action::EscrowAdd { amount: coins(1) });

@@ -25,39 +25,39 @@ fn check(octets: u64, terms: &Terms, expected: (u64, u64, &[u64], u64)) {
 }
 
 #[test]
-fn a_gigabyte_over_three_routers_is_one_coin_and_three_times_three() {
+pub fn a_gigabyte_over_three_routers_is_one_coin_and_three_times_three() {
     let shares = [3_000_000_000; 3];
     let terms = terms(10_000_000, &[1, 1, 1], 1000);
     check(1_000_000_000, &terms, (10_000_000_000, 1_000_000_000, &shares, 0));
 }
 
 #[test]
-fn a_gigabyte_over_two_routers_is_one_coin_and_twice_four_and_a_half() {
+pub fn a_gigabyte_over_two_routers_is_one_coin_and_twice_four_and_a_half() {
     let shares = [4_500_000_000; 2];
     let terms = terms(10_000_000, &[1, 1], 1000);
     check(1_000_000_000, &terms, (10_000_000_000, 1_000_000_000, &shares, 0));
 }
 
 #[test]
-fn one_receipt_step_divides_exactly() {
+pub fn one_receipt_step_divides_exactly() {
     let terms = terms(10_000_000, &[1, 1, 1], 1000);
     check(16_777_216, &terms, (167_772_160, 16_777_216, &[50_331_648; 3], 0));
 }
 
 #[test]
-fn premium_weights_divide_by_weight_and_carry_one_unit() {
+pub fn premium_weights_divide_by_weight_and_carry_one_unit() {
     let shares = [1_777_777_777, 2_962_962_963, 4_148_148_148];
     let terms = terms(10_000_000, &[3, 5, 7], 1000);
     check(987_654_321, &terms, (9_876_543_210, 987_654_321, &shares, 1));
 }
 
 #[test]
-fn a_megabyte_at_eleven_units_carries_two() {
+pub fn a_megabyte_at_eleven_units_carries_two() {
     check(1_000_000, &terms(11, &[1, 1, 1], 0), (11, 0, &[3, 3, 3], 2));
 }
 
 #[test]
-fn fees_split_a_quarter_to_validators_and_odd_units_to_dividends() {
+pub fn fees_split_a_quarter_to_validators_and_odd_units_to_dividends() {
     let parts = |validators, dividends| FeeSplit {
         validators: base(validators),
         dividends: base(dividends),
@@ -68,7 +68,7 @@ fn fees_split_a_quarter_to_validators_and_odd_units_to_dividends() {
 }
 
 #[test]
-fn the_subsidy_follows_its_schedule_and_ends_with_it() {
+pub fn the_subsidy_follows_its_schedule_and_ends_with_it() {
     let blocks = 47_304_000;
     let schedule = SubsidySchedule { total: base(100_000_000_000_000_000), blocks };
     assert_eq!(schedule.at(Height(0)), Amount::ZERO);
@@ -80,14 +80,14 @@ fn the_subsidy_follows_its_schedule_and_ends_with_it() {
 }
 
 #[test]
-fn the_subsidy_releases_all_of_it_and_no_more() {
+pub fn the_subsidy_releases_all_of_it_and_no_more() {
     let schedule = SubsidySchedule { total: base(1_000), blocks: 7 };
     let released: u64 = (0..20).map(|height| schedule.at(Height(height)).base()).sum();
     assert_eq!(released, 1_000);
 }
 
 #[test]
-fn zero_one_and_maximal_weights_divide_for_one_to_eight_payees() {
+pub fn zero_one_and_maximal_weights_divide_for_one_to_eight_payees() {
     for n in 1..=8 {
         for weight in [1, u32::MAX] {
             let mut weights = vec![weight; n];
@@ -107,12 +107,12 @@ fn zero_one_and_maximal_weights_divide_for_one_to_eight_payees() {
 }
 
 #[test]
-fn a_charge_that_does_not_fit_is_none_rather_than_wrapped() {
+pub fn a_charge_that_does_not_fit_is_none_rather_than_wrapped() {
     assert_eq!(terms(u64::MAX, &[1], 1000).divide(Octets(u64::MAX)), None);
 }
 
 #[test]
-fn the_cap_pays_for_the_most_octets_whose_charge_fits() {
+pub fn the_cap_pays_for_the_most_octets_whose_charge_fits() {
     for (price, cap) in [(10_000_000, 100), (11, 33), (1, 0), (u64::MAX - 1, u64::MAX), (3, 1)] {
         let terms = terms(price, &[1], 0);
         let most = terms.octets_max(base(cap));
@@ -125,7 +125,7 @@ fn the_cap_pays_for_the_most_octets_whose_charge_fits() {
 }
 
 #[test]
-fn validators_are_paid_by_power_with_the_largest_remainder_first() {
+pub fn validators_are_paid_by_power_with_the_largest_remainder_first() {
     let parts = |pot, powers: &[u64]| -> Vec<u64> {
         by_largest_remainder(base(pot), powers).iter().map(|part| part.base()).collect()
     };
@@ -134,4 +134,10 @@ fn validators_are_paid_by_power_with_the_largest_remainder_first() {
     assert_eq!(parts(7, &[0, 0]), [0, 0]);
     assert_eq!(parts(7, &[]), [0_u64; 0]);
     assert_eq!(parts(u64::MAX, &[u64::MAX, 0]), [u64::MAX, 0]);
+}
+
+#[test]
+pub fn a_pot_is_divided_by_no_power_without_harm() {
+    assert_eq!(by_largest_remainder(base(7), &[0, 0]), [base(0), base(0)]);
+    assert_eq!(by_largest_remainder(base(7), &[]), []);
 }

@@ -26,11 +26,11 @@ use srwan_wire::time::Timestamp;
 use super::draw::Draw;
 use super::exercise::{first_state, genesis, next_block, secret};
 
-fn person(draw: &mut Draw) -> u8 {
+pub fn person(draw: &mut Draw) -> u8 {
     u8::try_from(draw.below(8) + 1).unwrap()
 }
 
-fn amount(draw: &mut Draw) -> Amount {
+pub fn amount(draw: &mut Draw) -> Amount {
     Amount::from_base(u64::from(draw.below(u32::MAX)))
 }
 
@@ -63,7 +63,7 @@ fn signed(who: u8, nonce: u64, action: Action) -> SignedTx {
 }
 
 fn any_action(draw: &mut Draw) -> Action {
-    match draw.below(14) {
+    match draw.below(16) {
         0 => Action::Transfer { to: secret(person(draw)).public(), amount: amount(draw) },
         1 => Action::EscrowAdd { amount: amount(draw) },
         2 => Action::EscrowWithdraw { amount: amount(draw) },
@@ -80,10 +80,11 @@ fn any_action(draw: &mut Draw) -> Action {
         10 => Action::Vote(vote(draw)),
         11 => Action::Validator(validator(draw)),
         12 => Action::NodeKey(node_key(draw)),
-        _ => Action::Govern(Change {
+        13 => Action::Govern(Change {
             parameter: if draw.chance() { Parameter::MinFee } else { Parameter::SlashBps },
             value: u64::from(draw.below(20_000)),
         }),
+        _ => Action::Contract(Box::new(super::contracts::any(draw))),
     }
 }
 
@@ -115,7 +116,7 @@ fn node_key(draw: &mut Draw) -> NodeKeyAction {
     }
 }
 
-fn lane_open(draw: &mut Draw) -> LaneOpen {
+pub fn lane_open(draw: &mut Draw) -> LaneOpen {
     let payee =
         |draw: &mut Draw| Payee { account: secret(person(draw)).public(), weight: draw.below(5) };
     LaneOpen {
@@ -149,7 +150,7 @@ fn ticket(draw: &mut Draw) -> Ticket {
     }
 }
 
-fn statement(draw: &mut Draw) -> LinkStatement {
+pub fn statement(draw: &mut Draw) -> LinkStatement {
     let reporter = person(draw);
     let body = LinkStatementBody {
         chain: ChainId(draw.array()),
