@@ -28,6 +28,7 @@ mod chain;
 mod client;
 mod convert;
 mod event;
+pub mod light;
 
 use serde::{Deserialize, Serialize};
 
@@ -246,6 +247,10 @@ pub enum Effect {
         validator: String,
         parameter: String,
         value: u64,
+    },
+    /// A contract did something, named here.
+    Contract {
+        what: String,
     },
 }
 

@@ -20,10 +20,23 @@ pub struct Config {
     pub genesis: Option<PathBuf>,
     /// The key file.
     pub validator_key: PathBuf,
+    /// Where other validators connect to, if the committee has others.
+    pub p2p_listen: SocketAddr,
     /// When blocks are made.
     pub pacing: Pacing,
     /// Blocks between two snapshots.
     pub snapshot_blocks: u64,
+    /// How many may ask at once.
+    pub rpc: RpcLimits,
+}
+
+/// How many may ask at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RpcLimits {
+    /// Connections in all.
+    pub connections_max: u32,
+    /// Connections from one address.
+    pub connections_per_ip_max: u32,
 }
 
 /// When blocks are made.
@@ -43,9 +56,7 @@ impl Config {
     pub fn load(path: &Path) -> Result<Self, ApiError> {
         let raw: RawConfig = read_toml(path, code::BAD_CONFIG)?;
         raw.check()
-            .map_err(|why| {
-                fault::at(path, code::BAD_CONFIG, "the configuration is out of range").why(why)
-            })
+            .map_err(|wrong| wrong.at(path, code::BAD_CONFIG))
             .map(|config| config.beside(path))
     }
 
@@ -70,17 +81,38 @@ struct RawConfig {
     state_dir: PathBuf,
     genesis: Option<PathBuf>,
     validator_key: Option<PathBuf>,
+    #[serde(default = "p2p_listen_default")]
+    p2p_listen: SocketAddr,
     #[serde(default = "block_ms_default")]
     block_ms: u64,
     #[serde(default = "idle_block_ms_default")]
     idle_block_ms: u64,
     #[serde(default = "snapshot_blocks_default")]
     snapshot_blocks: u64,
+    #[serde(default = "connections_max_default")]
+    connections_max: u32,
+    #[serde(default = "connections_per_ip_max_default")]
+    connections_per_ip_max: u32,
 }
 
 /// The ledger's port, on all addresses: routers ask from elsewhere.
 fn listen_default() -> SocketAddr {
     SocketAddr::from(([0, 0, 0, 0], 7090))
+}
+
+/// The port beside it, on all addresses: validators connect from elsewhere.
+fn p2p_listen_default() -> SocketAddr {
+    SocketAddr::from(([0, 0, 0, 0], 7091))
+}
+
+/// A connection costs some 20 kB and a descriptor: 1,024 fit every usual limit of descriptors.
+const fn connections_max_default() -> u32 {
+    1_024
+}
+
+/// A quarter: four addresses can fill the table, one cannot. A host of many routers has room.
+const fn connections_per_ip_max_default() -> u32 {
+    256
 }
 
 /// 200 ms: finality feels immediate, and a busy chain makes at most 432,000 blocks a day.
@@ -99,10 +131,14 @@ const fn snapshot_blocks_default() -> u64 {
 }
 
 impl RawConfig {
-    fn check(self) -> Result<Config, String> {
+    fn check(self) -> Result<Config, Wrong> {
+        let connections_max = u64::from(self.connections_max);
+        let per_ip = u64::from(self.connections_per_ip_max);
         in_range("block_ms", self.block_ms, 1, 60_000)?;
         in_range("idle_block_ms", self.idle_block_ms, self.block_ms, 3_600_000)?;
         in_range("snapshot_blocks", self.snapshot_blocks, 1, 1_000_000)?;
+        in_range("connections_max", connections_max, 1, 65_536)?;
+        in_range("connections_per_ip_max", per_ip, 1, connections_max)?;
         let key = self.validator_key.unwrap_or_else(|| self.state_dir.join(KEY_FILE));
         Ok(Config {
             listen: self.listen,
@@ -114,6 +150,11 @@ impl RawConfig {
                 idle_block: Duration::from_millis(self.idle_block_ms),
             },
             snapshot_blocks: self.snapshot_blocks,
+            p2p_listen: self.p2p_listen,
+            rpc: RpcLimits {
+                connections_max: self.connections_max,
+                connections_per_ip_max: self.connections_per_ip_max,
+            },
         })
     }
 }
@@ -121,9 +162,34 @@ impl RawConfig {
 /// File name of the validator's key inside the state directory.
 pub const KEY_FILE: &str = "validator.key";
 
-fn in_range(name: &str, value: u64, lowest: u64, highest: u64) -> Result<(), String> {
+/// A key with a value that cannot be.
+#[derive(Debug)]
+pub struct Wrong {
+    /// The key as it may be written in the file.
+    pub keys: Vec<String>,
+    /// What is wrong with its value.
+    pub why: String,
+}
+
+impl Wrong {
+    /// The fault, with the line of the file that has the key; its first line if none has.
+    pub fn at(&self, path: &Path, code: &str) -> ApiError {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let has_key = |line: &str| {
+            let key = line.split('=').next().unwrap_or_default().trim();
+            self.keys.iter().any(|wrong| wrong == key)
+        };
+        let line = text.lines().position(has_key).map_or(1, |index| index + 1);
+        ApiError::new(0, code, format!("{}:{line}: out of range", path.display()))
+            .why(self.why.clone())
+            .fix("docs/ledger.md lists what may be written")
+    }
+}
+
+fn in_range(name: &str, value: u64, lowest: u64, highest: u64) -> Result<(), Wrong> {
     if value < lowest || value > highest {
-        return Err(format!("{name} is {value}, must be {lowest} to {highest}"));
+        let why = format!("{name} is {value}, must be {lowest} to {highest}");
+        return Err(Wrong { keys: vec![name.to_owned()], why });
     }
     Ok(())
 }

@@ -1,21 +1,23 @@
 //! genesis.toml: how a ledger begins, as a person writes it.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use serde::Deserialize;
 use srwan_api::http::ApiError;
 use srwan_ledger::amount::Amount;
 use srwan_ledger::fee::FeeSchedule;
-use srwan_ledger::genesis::{Genesis, GenesisValidator, Params};
+use srwan_ledger::genesis::{Genesis, GenesisError, GenesisValidator, Params};
 use srwan_wire::id::{AccountKey, Octets, ValidatorKey};
 
-use crate::config::read_toml;
+use crate::config::{Wrong, read_toml};
 use crate::fault::{self, code};
 
 /// Reads the genesis file at `path`.
 ///
-/// A file that names no validator gets `sole_validator` with power 1: a ledger of one.
+/// A file that names no validator gets `sole_validator` with power 1: a ledger of one. Several
+/// validators must say where their peers reach them, and all of them need the same file.
 ///
 /// **Errors:** the file cannot be read, has an unknown key, or says something impossible.
 pub fn load(path: &Path, sole_validator: AccountKey) -> Result<Genesis, ApiError> {
@@ -25,17 +27,24 @@ pub fn load(path: &Path, sole_validator: AccountKey) -> Result<Genesis, ApiError
     };
     let mut genesis = raw.resolve().map_err(bad)?;
     if genesis.validators.is_empty() {
-        genesis.validators.insert(ValidatorKey(sole_validator.0), first(sole_validator, 1));
+        let (address, power, bond) = (ADDRESS_ALONE, 1, Amount::ZERO);
+        let alone = GenesisValidator { account: sole_validator, address, power, bond };
+        genesis.validators.insert(ValidatorKey(sole_validator.0), alone);
     }
-    genesis.check().map_err(|error| bad(error.to_string()))?;
+    genesis.check().map_err(|error| match error {
+        GenesisError::OutOfRange { name, .. } => {
+            // In the file a parameter in coins says so, and octets are called bytes.
+            let bytes = name.trim_end_matches("_octets");
+            let keys = [name.to_owned(), format!("{name}_coins"), format!("{bytes}_bytes")];
+            Wrong { keys: keys.to_vec(), why: error.to_string() }.at(path, code::BAD_GENESIS)
+        }
+        other => bad(other.to_string()),
+    })?;
     Ok(genesis)
 }
 
-/// A validator without a bond whose account has the same key.
-fn first(account: AccountKey, power: u64) -> GenesisValidator {
-    let address = ([127, 0, 0, 1], 7_091).into();
-    GenesisValidator { account, address, power, bond: Amount::ZERO }
-}
+/// What stands for the address of a validator that has no peers.
+const ADDRESS_ALONE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7_091);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -63,8 +72,11 @@ struct RawAccount {
 #[serde(deny_unknown_fields)]
 struct RawValidator {
     key: String,
+    account: Option<String>,
+    address: Option<SocketAddr>,
     #[serde(default = "one")]
     power: u64,
+    bond_coins: Option<Coins>,
 }
 
 const fn one() -> u64 {
@@ -128,9 +140,9 @@ impl RawGenesis {
         }
         let mut validators = BTreeMap::new();
         for validator in &self.validator {
-            let key = account_key(&validator.key)?;
-            let first = first(key, validator.power);
-            if validators.insert(ValidatorKey(key.0), first).is_some() {
+            let key = ValidatorKey(account_key(&validator.key)?.0);
+            let first = validator.resolve(key, self.validator.len() > 1)?;
+            if validators.insert(key, first).is_some() {
                 return Err(format!("validator {key} is listed twice"));
             }
         }
@@ -143,6 +155,26 @@ impl RawGenesis {
             validators,
             params: self.params.resolve()?,
         })
+    }
+}
+
+impl RawValidator {
+    fn resolve(&self, key: ValidatorKey, has_peers: bool) -> Result<GenesisValidator, String> {
+        let account = match &self.account {
+            Some(account) => account_key(account)?,
+            None => AccountKey(key.0),
+        };
+        let address = match self.address {
+            Some(address) => address,
+            None if has_peers => return Err(format!("validator {key} has no address")),
+            None => ADDRESS_ALONE,
+        };
+        if has_peers && (address.port() == 0 || address.ip().is_unspecified()) {
+            return Err(format!("validator {key}: peers cannot connect to {address}"));
+        }
+        let bond = self.bond_coins.as_ref().map(|coins| coins.amount("bond_coins")).transpose()?;
+        let bond = bond.unwrap_or_default();
+        Ok(GenesisValidator { account, address, power: self.power, bond })
     }
 }
 

@@ -15,6 +15,8 @@ use srwan_ledger::state::State;
 use srwan_ledger::ticket::Settlement;
 use srwan_wire::id::{AccountKey, Height, LaneId};
 
+use crate::events::Events;
+
 /// Receipts that are kept: an hour at 5 transactions a second, about 10 MB.
 pub const RECEIPTS_MAX: usize = 20_000;
 /// Settlements that are kept.
@@ -55,6 +57,7 @@ pub struct Index {
     totals: BTreeMap<AccountKey, Totals>,
     closed_lanes: BTreeMap<LaneId, Lane>,
     closed_order: VecDeque<LaneId>,
+    events: Events,
 }
 
 impl Index {
@@ -72,7 +75,19 @@ impl Index {
                 self.add_settlement(tx.body.sender, receipt, settlement, state);
             }
         }
+        self.events.after_block(block, outcome);
         self.drop_oldest();
+    }
+
+    /// The last events.
+    pub const fn events(&self) -> &Events {
+        &self.events
+    }
+
+    /// Whether a transaction ran: refused ones may still.
+    pub fn has_run(&self, hash: &TxHash) -> bool {
+        let receipt = self.receipts.get(hash);
+        receipt.is_some_and(|receipt| !matches!(receipt.outcome, Outcome::Refused(_)))
     }
 
     /// What became of a transaction.
@@ -97,10 +112,14 @@ impl Index {
 
     fn add_receipt(&mut self, receipt: TxReceipt) {
         let hash = receipt.hash;
-        // A refused transaction may be in a later block again; the last word counts.
-        if self.receipts.insert(hash, receipt).is_none() {
-            self.receipts_order.push_back(hash);
+        let known = self.receipts.get(&hash).map(|receipt| &receipt.outcome);
+        // A refused one may run in a later block; one that ran is refused if it comes again.
+        match (known, &receipt.outcome) {
+            (None, _) => self.receipts_order.push_back(hash),
+            (Some(Outcome::Refused(_)), _) => {}
+            (Some(Outcome::Applied(_) | Outcome::Rejected(_)), _) => return,
         }
+        self.receipts.insert(hash, receipt);
     }
 
     fn add_settlement(

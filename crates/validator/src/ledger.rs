@@ -1,22 +1,31 @@
 //! The ledger as this process holds it: what is final, what waits, and who is told.
 //!
-//! Readers see only final things. The order of locks is `view`, then `mempool`.
+//! Readers see only final things. The order of locks is `view`, then `mempool` or `checked`, which are
+//! never held both.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Instant;
 
 use srwan_api::http::ApiError;
 use srwan_api::ledger::problem;
-use srwan_ledger::block::Block;
+use srwan_engine::Handle;
+use srwan_ledger::block::{Block, BlockError};
 use srwan_ledger::hash::TxHash;
+use srwan_ledger::rejection::Rejection;
+use srwan_ledger::signature::Checked;
 use srwan_ledger::state::State;
-use srwan_ledger::tx::SignedTx;
+use srwan_ledger::tx::{Action, SignedTx};
 use srwan_wire::id::Height;
 use srwan_wire::time::Timestamp;
 use tokio::sync::watch;
 
+use crate::gossip::Outbox;
 use crate::index::Index;
 use crate::mempool::Mempool;
+use crate::metrics::Metrics;
+use crate::recent::Recent;
+use crate::standing::{Standing, Start};
 
 /// What is final.
 #[derive(Debug)]
@@ -33,22 +42,46 @@ impl View {
     /// Executes a block that follows the state, and indexes what it did.
     ///
     /// **Errors:** the block does not follow; nothing has changed.
-    pub fn execute(&mut self, block: &Block) -> Result<(), srwan_ledger::block::BlockError> {
-        let outcome = self.state.execute(block)?;
+    pub fn execute(&mut self, block: &Block) -> Result<(), BlockError> {
+        let mut checked = Checked::new();
+        checked.check(&self.state, &block.txs);
+        self.execute_checked(block, &checked)
+    }
+
+    /// The same; signatures that `checked` knows are not checked again.
+    ///
+    /// **Errors:** the same.
+    pub fn execute_checked(&mut self, block: &Block, checked: &Checked) -> Result<(), BlockError> {
+        let outcome = self.state.execute_checked(block, checked)?;
         self.index.after_block(block, &outcome, &self.state);
         self.time = block.header.time;
         Ok(())
     }
 }
 
+/// Where a transaction comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was handed in here: the other validators are told.
+    Here,
+    /// Another validator told.
+    Peer,
+}
+
 /// The ledger, shared between the engine and the RPC.
-#[derive(Debug)]
 pub struct Ledger {
     view: RwLock<View>,
     mempool: Mutex<Mempool>,
+    checked: Mutex<Checked>,
+    recent: Mutex<Recent>,
     accepting: AtomicBool,
     heights: watch::Sender<Height>,
-    arrivals: watch::Sender<u64>,
+    engine: OnceLock<Handle>,
+    stored: OnceLock<Height>,
+    /// Transactions for the other validators.
+    pub outbox: Outbox,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Ledger {
@@ -58,10 +91,44 @@ impl Ledger {
         Self {
             view: RwLock::new(view),
             mempool: Mutex::default(),
+            checked: Mutex::default(),
+            recent: Mutex::default(),
             accepting: AtomicBool::new(true),
             heights: watch::Sender::new(height),
-            arrivals: watch::Sender::new(0),
+            engine: OnceLock::new(),
+            stored: OnceLock::new(),
+            outbox: Outbox::default(),
+            metrics: Arc::new(Metrics::new()),
         }
+    }
+
+    /// Lets the engine be woken and asked. Before that, nothing is.
+    pub fn connect(&self, engine: Handle) {
+        let _ = self.engine.set(engine);
+    }
+
+    /// Notes which blocks the engine had when it started: they are executed before anything else.
+    pub async fn note_stored(&self, engine: &Handle) {
+        let executed = self.view().state.height().0;
+        let mut span = 1;
+        while engine.block(executed.saturating_add(span)).await.is_some() {
+            span *= 2;
+        }
+        // The last one is at or above `executed + low`, and below `executed + high`.
+        let (mut low, mut high) = (span / 2, span);
+        while high - low > 1 {
+            let middle = low.midpoint(high);
+            match engine.block(executed + middle).await {
+                Some(_) => low = middle,
+                None => high = middle,
+            }
+        }
+        let _ = self.stored.set(Height(executed + low));
+    }
+
+    /// The engine, once it runs.
+    pub fn engine(&self) -> Option<&Handle> {
+        self.engine.get()
     }
 
     /// What is final, for as long as the guard lives: keep it short.
@@ -75,33 +142,77 @@ impl Ledger {
         self.mempool.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Transactions whose signatures are known to be valid.
+    fn checked(&self) -> MutexGuard<'_, Checked> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all that `view` would execute of `txs` is signed by its senders; checks what is not
+    /// known yet at once, and remembers it for the execution.
+    pub fn are_signed(&self, view: &View, txs: &[SignedTx]) -> bool {
+        let mut checked = self.checked();
+        checked.check(&view.state, txs);
+        let height = view.state.next_height();
+        let is_forged = |tx: &SignedTx| {
+            let formed = view.state.check_form_checked(tx, height, &checked);
+            formed == Err(Rejection::BadSignature)
+        };
+        !txs.iter().any(is_forged)
+    }
+
+    /// The last final headers, and who signed them.
+    pub fn recent(&self) -> MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Takes a transaction, or says why not. Taking one again does no harm.
     ///
     /// **Errors:** the ledger's or the pool's reason.
-    pub fn submit(&self, tx: SignedTx) -> Result<TxHash, ApiError> {
-        let hash = tx.body.hash();
-        let view = self.view();
-        if view.index.receipt(&hash).is_some() || self.mempool().contains(&hash) {
-            return Ok(hash);
+    pub fn submit(&self, tx: SignedTx, origin: Origin) -> Result<TxHash, ApiError> {
+        let taken = self.take(tx, origin);
+        if let Err(why) = &taken {
+            self.metrics.not_taken(&why.code);
         }
-        let next = view.state.account(&tx.body.sender).nonce;
-        let checked = if tx.body.nonce == next {
-            view.state.preview(&tx).map(|_| ())
-        } else {
-            // What comes before it decides the rest.
-            view.state.check_form(&tx, view.state.next_height())
-        };
-        checked.map_err(|rejection| problem(&rejection))?;
-        let taken = self.mempool().insert(tx, next).map_err(|error| error.problem());
-        drop(view);
-        self.arrivals.send_modify(|count| *count += 1);
         taken
     }
 
-    /// Transactions for the next block.
-    pub fn select(&self, octets_max: u64) -> Vec<SignedTx> {
+    fn take(&self, tx: SignedTx, origin: Origin) -> Result<TxHash, ApiError> {
+        let hash = tx.body.hash();
         let view = self.view();
-        self.mempool().select(octets_max, |account| view.state.account(account).nonce)
+        if view.index.has_run(&hash) || self.mempool().contains(&hash) {
+            return Ok(hash);
+        }
+        let next = view.state.account(&tx.body.sender).nonce;
+        let is_next = tx.body.nonce == next;
+        let mut signed = Checked::new();
+        signed.check(&view.state, std::slice::from_ref(&tx));
+        let valid = if is_next {
+            view.state.preview_checked(&tx, &signed).map(|_| ())
+        } else {
+            // What comes before it decides the rest.
+            let formed = view.state.check_form_checked(&tx, view.state.next_height(), &signed);
+            formed.and_then(|()| check_can_pay(&view.state, &tx))
+        };
+        valid.map_err(|rejection| problem(&rejection))?;
+        self.checked().merge(signed);
+        let copy = (origin == Origin::Here).then(|| tx.clone());
+        self.mempool().insert(tx, next).map_err(|error| error.problem())?;
+        drop(view);
+        if let Some(copy) = copy {
+            self.metrics.taken(hash);
+            self.outbox.put(&copy);
+        }
+        if is_next {
+            self.wake();
+        }
+        Ok(hash)
+    }
+
+    /// Tells a waiting proposer that something changed.
+    pub fn wake(&self) {
+        if let Some(engine) = self.engine.get() {
+            engine.wake();
+        }
     }
 
     /// Whether a block would have anything in it.
@@ -110,15 +221,26 @@ impl Ledger {
         self.mempool().has_ready(|account| view.state.account(account).nonce)
     }
 
-    /// Executes a block that is durable, and tells everyone who waits.
+    /// Executes a final block, and tells everyone who waits.
     ///
     /// **Errors:** the block does not follow the state; nothing has changed.
-    pub fn finalize(&self, block: &Block) -> Result<(), srwan_ledger::block::BlockError> {
+    pub fn finalize(&self, block: &Block) -> Result<(), BlockError> {
+        let started = Instant::now();
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        view.execute(block)?;
-        self.mempool().forget(&block.txs, |account| view.state.account(account).nonce);
+        let mut checked = self.checked();
+        checked.check(&view.state, &block.txs);
+        view.execute_checked(block, &checked)?;
+        drop(checked);
+        let height = block.header.height;
+        let mut mempool = self.mempool();
+        mempool.forget(&block.txs, |account| view.state.account(account).nonce);
+        mempool.forget_expired(height);
+        drop(mempool);
         drop(view);
-        self.heights.send_replace(block.header.height);
+        let names: Vec<TxHash> = block.txs.iter().map(|tx| tx.body.hash()).collect();
+        self.metrics.executed(&names, started.elapsed());
+        self.heights.send_replace(height);
+        self.wake();
         Ok(())
     }
 
@@ -127,12 +249,14 @@ impl Ledger {
         self.heights.subscribe()
     }
 
-    /// Tells when transactions arrive.
-    pub fn watch_arrivals(&self) -> watch::Receiver<u64> {
-        self.arrivals.subscribe()
+    /// Where this validator stands among its peers.
+    pub fn standing(&self) -> Standing {
+        let status = self.engine.get().map(Handle::status).unwrap_or_default();
+        let stored = self.stored.get().copied();
+        Standing::new(&self.view().state, &status, Start { stored })
     }
 
-    /// Whether transactions are taken.
+    /// Whether the process goes on; transactions are taken if it is not behind either.
     pub fn is_accepting(&self) -> bool {
         self.accepting.load(Ordering::Acquire)
     }
@@ -140,5 +264,28 @@ impl Ledger {
     /// Takes no more transactions.
     pub fn stop_accepting(&self) {
         self.accepting.store(false, Ordering::Release);
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ledger({:?})", self.view().state)
+    }
+}
+
+/// Checks that someone could pay the fee of a transaction whose turn is later: its sender, or the
+/// lane that it settles. Otherwise waiting would cost nothing, and displace those who pay.
+fn check_can_pay(state: &State, tx: &SignedTx) -> Result<(), Rejection> {
+    let body = &tx.body;
+    if let Action::Ticket(ticket) = &body.action {
+        return match state.lane(&ticket.lane)?.is_party(&body.sender) {
+            true => Ok(()),
+            false => Err(Rejection::NotAParty),
+        };
+    }
+    let available = state.account(&body.sender).balance;
+    match available < body.fee {
+        true => Err(Rejection::FeeUnaffordable { available, fee: body.fee }),
+        false => Ok(()),
     }
 }

@@ -3,12 +3,12 @@
 //! Within an account transactions run by nonce; between accounts the one that pays most per octet
 //! goes first. Nothing here is durable: a transaction is promised nothing before it is in a block.
 
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use srwan_api::http::ApiError;
 use srwan_ledger::hash::TxHash;
 use srwan_ledger::tx::{SignedTx, size_octets};
-use srwan_wire::id::AccountKey;
+use srwan_wire::id::{AccountKey, Height};
 
 /// Transactions of one account that may wait: a router settles a few lanes at once.
 pub const PER_ACCOUNT_MAX: u64 = 64;
@@ -63,11 +63,14 @@ impl PoolError {
 
 /// Waiting transactions.
 ///
-/// Invariant: `hashes`, `octets` follow from `by_account`; no account has an empty map.
+/// Invariant: all else follows from `by_account`; no account has an empty map.
 #[derive(Debug, Default)]
 pub struct Mempool {
     by_account: BTreeMap<AccountKey, BTreeMap<u64, Waiting>>,
     hashes: BTreeMap<TxHash, (AccountKey, u64)>,
+    /// The last of each account, worst-paying first: who goes when there is no room.
+    lasts: BTreeSet<(u128, AccountKey, u64)>,
+    expiries: BTreeSet<(Height, AccountKey, u64)>,
     octets: u64,
 }
 
@@ -105,15 +108,24 @@ impl Mempool {
         self.check_replaces(&waiting)?;
         self.make_room(&waiting)?;
         self.remove(account, nonce);
-        self.octets += waiting.octets;
-        self.hashes.insert(hash, (account, nonce));
-        self.by_account.entry(account).or_default().insert(nonce, waiting);
+        self.put(waiting);
         Ok(hash)
     }
 
     /// Whether the transaction waits.
     pub fn contains(&self, hash: &TxHash) -> bool {
         self.hashes.contains_key(hash)
+    }
+
+    /// The transaction as it waits.
+    pub fn get(&self, hash: &TxHash) -> Option<&SignedTx> {
+        let (account, nonce) = self.hashes.get(hash)?;
+        Some(&self.by_account.get(account)?.get(nonce)?.tx)
+    }
+
+    /// Octets that wait.
+    pub fn octets(&self) -> u64 {
+        self.octets
     }
 
     /// How many wait.
@@ -183,6 +195,15 @@ impl Mempool {
         }
     }
 
+    /// Forgets all that no block above `height` may hold.
+    pub fn forget_expired(&mut self, height: Height) {
+        while let Some((until, account, nonce)) = self.expiries.first().copied()
+            && until <= height
+        {
+            self.remove(account, nonce);
+        }
+    }
+
     fn check_replaces(&self, incoming: &Waiting) -> Result<(), PoolError> {
         let body = &incoming.tx.body;
         let waiting = self.by_account.get(&body.sender).and_then(|all| all.get(&body.nonce));
@@ -199,11 +220,7 @@ impl Mempool {
     /// Drops the worst-paying last transactions of accounts until `incoming` fits.
     fn make_room(&mut self, incoming: &Waiting) -> Result<(), PoolError> {
         while self.hashes.len() >= POOL_MAX || self.octets + incoming.octets > POOL_OCTETS_MAX {
-            let lasts = self.by_account.iter().filter_map(|(account, waiting)| {
-                let (nonce, last) = waiting.last_key_value()?;
-                Some((last.rate(), *account, *nonce))
-            });
-            match lasts.min() {
+            match self.lasts.first().copied() {
                 Some((rate, account, nonce)) if rate < incoming.rate() => {
                     self.remove(account, nonce);
                 }
@@ -213,16 +230,44 @@ impl Mempool {
         Ok(())
     }
 
+    fn put(&mut self, waiting: Waiting) {
+        let (account, nonce) = (waiting.tx.body.sender, waiting.tx.body.nonce);
+        self.forget_last(&account);
+        self.octets += waiting.octets;
+        self.hashes.insert(waiting.hash, (account, nonce));
+        self.expiries.insert((waiting.tx.body.valid_until, account, nonce));
+        self.by_account.entry(account).or_default().insert(nonce, waiting);
+        self.note_last(&account);
+    }
+
     fn remove(&mut self, account: AccountKey, nonce: u64) {
+        self.forget_last(&account);
         let Some(waiting) = self.by_account.get_mut(&account) else {
             return;
         };
         if let Some(removed) = waiting.remove(&nonce) {
             self.hashes.remove(&removed.hash);
+            self.expiries.remove(&(removed.tx.body.valid_until, account, nonce));
             self.octets -= removed.octets;
         }
         if waiting.is_empty() {
             self.by_account.remove(&account);
         }
+        self.note_last(&account);
+    }
+
+    fn last_of(&self, account: &AccountKey) -> Option<(u128, AccountKey, u64)> {
+        let (nonce, last) = self.by_account.get(account)?.last_key_value()?;
+        Some((last.rate(), *account, *nonce))
+    }
+
+    fn forget_last(&mut self, account: &AccountKey) {
+        if let Some(last) = self.last_of(account) {
+            self.lasts.remove(&last);
+        }
+    }
+
+    fn note_last(&mut self, account: &AccountKey) {
+        self.lasts.extend(self.last_of(account));
     }
 }

@@ -5,7 +5,7 @@
 //! genesis.bin       borsh(Genesis): what this ledger is
 //! genesis.name      its chain id, for people
 //! validator.key     unless the configuration names another place
-//! blocks.log        every final block; the truth
+//! engine/           blocks, certificates and votes, as the engine keeps them; the truth
 //! snapshot-N.bin    the state and index after block N
 //! ```
 
@@ -13,7 +13,6 @@ use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use srwan_api::http::ApiError;
-use srwan_ledger::block::Block;
 use srwan_ledger::genesis::Genesis;
 use srwan_ledger::state::State;
 use srwan_wire::id::Height;
@@ -23,19 +22,18 @@ use tracing::{info, warn};
 use crate::fault::{self, code};
 use crate::index::Index;
 use crate::ledger::View;
-use crate::storage::{BlockLog, DiskFile, LogError, Snapshots, write_atomically};
+use crate::storage::{Snapshots, write_atomically};
 
 /// File names in the state directory.
 const LOCK_FILE: &str = "lock";
 const GENESIS_FILE: &str = "genesis.bin";
 const GENESIS_NAME_FILE: &str = "genesis.name";
-const LOG_FILE: &str = "blocks.log";
+const ENGINE_DIRECTORY: &str = "engine";
 
 /// An open state directory. While it lives no other process can open it.
 #[derive(Debug)]
 pub struct Store {
     directory: PathBuf,
-    log: BlockLog<DiskFile>,
     snapshots: Snapshots,
     _lock: File,
 }
@@ -65,79 +63,50 @@ impl Store {
         directory.join(GENESIS_FILE).exists()
     }
 
-    /// Opens the directory and brings the ledger back to its last final block.
+    /// Opens the directory and brings the ledger back to its newest whole snapshot, or to its
+    /// beginning. The engine hands over the blocks after that.
     ///
-    /// **Errors:** another process has it, the disk failed, or a file is damaged beyond its end.
+    /// **Errors:** another process has it, the disk failed, or its files do not fit together.
     pub fn open(directory: &Path) -> Result<(Self, Genesis, View), ApiError> {
         let lock = lock(directory)?;
         let genesis = read_genesis(directory)?;
-        let path = directory.join(LOG_FILE);
-        let file = DiskFile::open(&path).map_err(|error| fault::storage(&path, &error))?;
-        let opened = BlockLog::open(file, genesis.chain_id());
-        let (log, report) = opened.map_err(|error| log_fault(&path, &error))?;
-        if report.torn_octets > 0 {
-            let torn_octets = report.torn_octets;
-            warn!(torn_octets, file = %path.display(), "cut off an unfinished last record");
-        }
         let snapshots = Snapshots::new(directory);
-        let store = Self { directory: directory.to_owned(), log, snapshots, _lock: lock };
+        let store = Self { directory: directory.to_owned(), snapshots, _lock: lock };
         let view = store.recover(&genesis)?;
         Ok((store, genesis, view))
     }
 
-    /// Makes a block durable.
-    ///
-    /// **Errors:** the disk failed; the block must not be acknowledged and the process must stop.
-    pub fn append(&mut self, block: &Block) -> Result<(), ApiError> {
-        let path = self.directory.join(LOG_FILE);
-        self.log.append(block).map_err(|error| log_fault(&path, &error))
-    }
-
-    /// Reads a block; `None` if there is none of this height.
-    ///
-    /// **Errors:** the disk failed, or the record is damaged.
-    pub fn read(&self, height: Height) -> Result<Option<Block>, ApiError> {
-        let path = self.directory.join(LOG_FILE);
-        self.log.read(height).map_err(|error| log_fault(&path, &error))
+    /// Where the engine keeps its files.
+    pub fn engine_directory(&self) -> PathBuf {
+        self.directory.join(ENGINE_DIRECTORY)
     }
 
     /// Writes a snapshot. A failure is named and costs only time at the next start.
-    pub fn snapshot(&self, view: &View) {
-        let height = view.state.height();
-        let content = (view.state.to_snapshot(), &view.index, view.time);
-        let content = borsh::to_vec(&content).expect("writing to a Vec does not fail");
-        match self.snapshots.write(height, &content) {
+    pub fn snapshot(&self, height: Height, content: &[u8]) {
+        match self.snapshots.write(height, content) {
             Ok(()) => info!(%height, octets = content.len(), "snapshot written"),
             Err(error) => warn!(%height, %error, "no snapshot written"),
         }
     }
 
     fn recover(&self, genesis: &Genesis) -> Result<View, ApiError> {
-        let mut view = match self.newest_snapshot(genesis)? {
+        let view = match self.newest_snapshot(genesis)? {
             Some(view) => view,
             None => first_view(genesis, &self.directory)?,
         };
-        let from = view.state.height();
-        while let Some(block) = self.read(view.state.next_height())? {
-            view.execute(&block).map_err(|error| {
-                let height = block.header.height;
-                self.damaged(&format!("block {height} does not follow: {error}"))
-            })?;
-        }
         let (height, root) = (view.state.height(), view.state.root());
-        info!(%from, %height, %root, "ledger recovered");
+        // With peers the blocks can be had again; alone, what was final is gone.
+        if height.0 > 0 && genesis.validators.len() == 1 && !self.engine_directory().exists() {
+            let why = format!("there is a snapshot of block {height}, but no blocks");
+            return Err(self.damaged(&why));
+        }
+        info!(%height, %root, "ledger recovered");
         Ok(view)
     }
 
     fn newest_snapshot(&self, genesis: &Genesis) -> Result<Option<View>, ApiError> {
         let heights = self.snapshots.heights();
         for height in heights.map_err(|error| fault::storage(&self.directory, &error))? {
-            if height.0 > self.log.blocks() {
-                let blocks = self.log.blocks();
-                return Err(self.damaged(&format!(
-                    "there is a snapshot of block {height}, but the block log ends at {blocks}"
-                )));
-            }
             let path = self.snapshots.path(height);
             let content = self.snapshots.read(height);
             let content = content.map_err(|error| fault::storage(&path, &error))?;
@@ -154,6 +123,12 @@ impl Store {
             .why(why)
             .fix("restore the directory from a backup that was made while the validator was down")
     }
+}
+
+/// The bytes of a snapshot of `view`.
+pub fn encode_view(view: &View) -> Vec<u8> {
+    let content = (view.state.to_snapshot(), &view.index, view.time);
+    borsh::to_vec(&content).expect("writing to a Vec does not fail")
 }
 
 fn decode_view(content: &[u8]) -> Option<View> {
@@ -195,18 +170,4 @@ fn other_ledger(directory: &Path, found: &Genesis) -> ApiError {
     fault::at(directory, code::OTHER_LEDGER, "the state directory belongs to another ledger")
         .why(found)
         .fix("use another state_dir, or the genesis file that this one began with")
-}
-
-fn log_fault(path: &Path, error: &LogError) -> ApiError {
-    match error {
-        LogError::Io(error) => fault::storage(path, error),
-        LogError::Poisoned | LogError::OutOfOrder { .. } => {
-            fault::at(path, code::STORAGE, "cannot write").why(error.to_string())
-        }
-        LogError::NotALog | LogError::OtherLedger { .. } | LogError::Damaged { .. } => {
-            fault::at(path, code::DAMAGED, "the block log is damaged")
-                .why(error.to_string())
-                .fix("restore it from a backup; cutting it would lose final blocks")
-        }
-    }
 }

@@ -34,7 +34,7 @@ pub struct Header {
 }
 
 /// A header with the proof that its block, and every block before it, is final.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Certificate {
     /// `srwan.ledger.certificate/1`.
     pub schema: String,
@@ -52,7 +52,7 @@ pub struct Certificate {
     pub certificate: String,
 }
 
-/// That a row is, or is not, in the state of a final header.
+/// That a row is, or is not, in the state of a final header. Check it with [`super::light`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// `srwan.ledger.proof/1`.

@@ -138,6 +138,7 @@ impl Effect {
                 parameter: format!("{:?}", change.parameter),
                 value: change.value,
             },
+            Did::Contract(effect) => Self::Contract { what: effect.kind().to_owned() },
         }
     }
 }

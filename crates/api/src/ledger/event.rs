@@ -45,7 +45,7 @@ pub enum Happened {
     Rule {
         /// Which rule, in one word.
         rule: String,
-        /// The account or the lane.
+        /// The account, the lane, the epoch, or the parameter and its value.
         subject: String,
         /// How much, if coins moved.
         #[serde(skip_serializing_if = "Option::is_none", default)]

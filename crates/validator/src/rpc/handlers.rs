@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::Bytes;
-use axum::extract::rejection::{BytesRejection, QueryRejection};
+use axum::body::{Body, to_bytes};
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use srwan_api::http::ApiError;
 use srwan_api::ledger as api;
@@ -17,32 +18,38 @@ use srwan_ledger::hash::TxHash;
 use srwan_ledger::lane::Lane;
 use srwan_ledger::outcome::{Outcome, TxReceipt};
 use srwan_ledger::tx::SignedTx;
-use srwan_wire::id::{AccountKey, Height, LaneId};
+use srwan_wire::id::{AccountKey, LaneId};
 
 use super::answer::{Problem, bad_request, not_found};
 use super::{BODY_OCTETS_MAX, Served};
-use crate::ledger::View;
+use crate::body::Carried;
+use crate::ledger::{Origin, View};
 
 /// Lanes in one answer.
 const LANES_MAX: usize = 1_000;
 /// Settlements in one answer.
 const TICKETS_MAX: usize = 200;
+/// Time for a request's body: 16 KiB over the slowest link that a wallet has.
+const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
-type Answer<T> = Result<Json<T>, Problem>;
-type App = State<Arc<Served>>;
+pub type Answer<T> = Result<Json<T>, Problem>;
+pub type App = State<Arc<Served>>;
 
 pub async fn health(State(served): App) -> (StatusCode, Json<api::Health>) {
     let height = served.ledger.view().state.height().0;
-    let (code, status) = if served.ledger.is_accepting() {
-        (StatusCode::OK, "ok")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "failed")
+    let standing = served.ledger.standing();
+    let (code, status) = match (served.ledger.is_accepting(), standing.syncing) {
+        (true, false) => (StatusCode::OK, "ok"),
+        (true, true) => (StatusCode::SERVICE_UNAVAILABLE, "syncing"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "failed"),
     };
-    (code, Json(api::Health { status: status.to_owned(), height, behind: 0 }))
+    let (status, behind) = (status.to_owned(), standing.behind);
+    (code, Json(api::Health { status, height, behind }))
 }
 
 pub async fn status(State(served): App) -> Json<api::Status> {
     let pending = served.ledger.mempool().len();
+    let standing = served.ledger.standing();
     let view = served.ledger.view();
     let state = &view.state;
     let validator = |validator: &srwan_ledger::validator::Validator| api::Validator {
@@ -60,12 +67,12 @@ pub async fn status(State(served): App) -> Json<api::Status> {
         validator: served.validator.to_string(),
         validators: state.validators().map(|(_, row)| validator(row)).collect(),
         pending_txs: u64::try_from(pending).unwrap_or(u64::MAX),
-        accepting: served.ledger.is_accepting(),
-        epoch: 0,
-        committee: Vec::new(),
-        peers: 0,
-        syncing: false,
-        behind: 0,
+        accepting: served.ledger.is_accepting() && !standing.syncing,
+        epoch: standing.epoch,
+        committee: standing.committee.iter().map(hex::encode).collect(),
+        peers: u32::try_from(standing.peers.len()).unwrap_or(u32::MAX),
+        syncing: standing.syncing,
+        behind: standing.behind,
         conserved: state.supply().total == u128::from(state.supply_total().base()),
         supply_coins: state.supply_total().to_string(),
         params: api::Params::of(state.params()),
@@ -75,20 +82,30 @@ pub async fn status(State(served): App) -> Json<api::Status> {
 
 pub async fn submit(
     State(served): App,
-    body: Result<Bytes, BytesRejection>,
+    body: Body,
 ) -> Result<(StatusCode, Json<api::Submitted>), Problem> {
-    let body = body.map_err(|error| too_large(&error))?;
+    let read = tokio::time::timeout(BODY_PATIENCE, to_bytes(body, BODY_OCTETS_MAX));
+    let body = read.await.map_err(|_| too_slow())?.map_err(|error| too_large(&error))?;
     let tx = decode_tx(&body)?;
-    if !served.ledger.is_accepting() {
-        return Err(Problem(
-            ApiError::new(503, "SRW-L802", "the ledger takes no transactions")
-                .why("its disk failed, or it is stopping")
-                .fix("ask again later, or ask another validator"),
-        ));
-    }
-    let hash = served.ledger.submit(tx)?.to_string();
+    check_taking(&served)?;
+    let hash = served.ledger.submit(tx, Origin::Here)?.to_string();
     let submitted = api::Submitted { schema: "srwan.ledger.submitted/1".to_owned(), hash };
     Ok((StatusCode::ACCEPTED, Json(submitted)))
+}
+
+fn check_taking(served: &Served) -> Result<(), Problem> {
+    let refused = ApiError::new(503, "SRW-L802", "the ledger takes no transactions");
+    let fix = "ask again later, or ask another validator";
+    if !served.ledger.is_accepting() {
+        return Err(Problem(refused.why("its disk failed, or it is stopping").fix(fix)));
+    }
+    let standing = served.ledger.standing();
+    if standing.syncing {
+        let why = format!("it is catching up, {} blocks behind what it knows", standing.behind);
+        let refused = ApiError { code: "SRW-L805".to_owned(), ..refused };
+        return Err(Problem(refused.why(why).fix(fix)));
+    }
+    Ok(())
 }
 
 fn decode_tx(body: &[u8]) -> Result<SignedTx, Problem> {
@@ -99,13 +116,18 @@ fn decode_tx(body: &[u8]) -> Result<SignedTx, Problem> {
     borsh::from_slice(&bytes).map_err(|e| bad(e.to_string()))
 }
 
-fn too_large(error: &BytesRejection) -> Problem {
-    let status = if matches!(error, BytesRejection::FailedToBufferBody(_)) { 413 } else { 400 };
+fn too_large(error: &axum::Error) -> Problem {
+    let is_long = std::error::Error::source(error).is_some_and(|e| e.is::<LengthLimitError>());
     Problem(
-        ApiError::new(status, "SRW-L902", "the body cannot be read")
+        ApiError::new(if is_long { 413 } else { 400 }, "SRW-L902", "the body cannot be read")
             .why(format!("{error}; at most {BODY_OCTETS_MAX} octets are taken"))
             .fix("send one transaction at a time"),
     )
+}
+
+fn too_slow() -> Problem {
+    let why = format!("it was not there after {} s", BODY_PATIENCE.as_secs());
+    Problem(ApiError::new(408, "SRW-L902", "the body cannot be read").why(why).fix("send it again"))
 }
 
 /// What `GET /v1/tx/{hash}` can be told.
@@ -124,11 +146,12 @@ pub async fn tx(
     let wait_ms = read_query(query)?.wait_ms.min(api::TX_WAIT_MS_MAX);
     let hash = TxHash::from_hex(&hash).ok_or_else(|| not_hex("hash"))?;
     wait_final(&served, &hash, Duration::from_millis(wait_ms)).await;
-    if let Some(receipt) = served.ledger.view().index.receipt(&hash) {
-        return Ok(Json(final_tx(receipt)));
-    }
-    if served.ledger.mempool().contains(&hash) {
+    let view = served.ledger.view();
+    if is_pending(&served, &view, &hash) {
         return Ok(Json(pending_tx(&hash)));
+    }
+    if let Some(receipt) = view.index.receipt(&hash) {
+        return Ok(Json(final_tx(receipt)));
     }
     Err(not_found("no such transaction", "hand it in again; nothing waits across a restart"))
 }
@@ -137,16 +160,18 @@ pub async fn tx(
 async fn wait_final(served: &Served, hash: &TxHash, wait: Duration) {
     let mut heights = served.ledger.watch_heights();
     let mut stop = served.stop.clone();
-    let is_pending = || {
-        let is_final = served.ledger.view().index.receipt(hash).is_some();
-        !is_final && served.ledger.mempool().contains(hash)
-    };
-    let watched = async { while is_pending() && heights.changed().await.is_ok() {} };
+    let waits = || is_pending(served, &served.ledger.view(), hash);
+    let watched = async { while waits() && heights.changed().await.is_ok() {} };
     tokio::select! {
         () = watched => {}
         () = tokio::time::sleep(wait) => {}
         _ = stop.wait_for(|stop| *stop) => {}
     }
+}
+
+/// Whether a transaction waits and has not run. One that was refused may wait again.
+fn is_pending(served: &Served, view: &View, hash: &TxHash) -> bool {
+    !view.index.has_run(hash) && served.ledger.mempool().contains(hash)
 }
 
 fn pending_tx(hash: &TxHash) -> api::Tx {
@@ -246,16 +271,18 @@ pub async fn lanes(
             && payee.is_none_or(|payee| lane.is_payee(&payee))
     };
     let view = served.ledger.view();
-    let mut asked = view.state.lanes().filter(|(_, lane)| is_asked(lane));
-    let lanes = asked.by_ref().take(LANES_MAX).map(|(id, lane)| api::Lane::of(id, lane)).collect();
-    let truncated = asked.next().is_some();
+    let mut asked: Vec<_> = view.state.lanes().filter(|(_, lane)| is_asked(lane)).collect();
+    asked.sort_unstable_by_key(|(id, _)| **id);
+    let truncated = asked.len() > LANES_MAX;
+    let lanes = asked.iter().take(LANES_MAX).map(|(id, lane)| api::Lane::of(id, lane)).collect();
     Ok(Json(api::Lanes { schema: "srwan.ledger.lanes/1".to_owned(), lanes, truncated }))
 }
 
 pub async fn routers(State(served): App) -> Json<api::Routers> {
     let view = served.ledger.view();
     let routers = view.state.routers().map(|(key, router)| api::Router::of(key, router));
-    let routers = routers.collect();
+    let mut routers: Vec<api::Router> = routers.collect();
+    routers.sort_by(|left, right| left.account.cmp(&right.account));
     Json(api::Routers { schema: "srwan.ledger.routers/1".to_owned(), routers })
 }
 
@@ -290,19 +317,33 @@ pub async fn tickets(
 }
 
 pub async fn block(State(served): App, Path(height): Path<String>) -> Answer<api::Block> {
-    let height = height.parse().map(Height).map_err(|_| {
-        bad_request("not a height", format!("`{height}` is no number"), "ask for /v1/block/1")
-    })?;
-    let is_final = height <= served.ledger.view().state.height();
-    let store = Arc::clone(&served.store);
-    let read = move || store.read().unwrap_or_else(std::sync::PoisonError::into_inner).read(height);
-    let found = tokio::task::spawn_blocking(read).await;
-    let found = found.map_err(|error| ApiError::new(500, "SRW-L903", error.to_string()))?;
-    let found = found.map_err(|error| ApiError { status: 500, ..error })?;
-    match found.filter(|_| is_final) {
-        Some(block) => Ok(Json(api::Block::of(&block))),
-        None => Err(not_found(format!("no block of height {height}"), "see GET /v1/status")),
+    let height = read_height(&height)?;
+    let block = super::proofs::final_block(&served, height).await?;
+    Ok(Json(api::Block::of(&Carried::of_final(&block).block)))
+}
+
+pub fn read_height(text: &str) -> Result<u64, Problem> {
+    text.parse().map_err(|_| {
+        bad_request("not a height", format!("`{text}` is no number"), "ask for /v1/block/1")
+    })
+}
+
+pub async fn metrics(State(served): App) -> String {
+    let metrics = &served.ledger.metrics;
+    let standing = served.ledger.standing();
+    let gauge = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let count = |value: usize| i64::try_from(value).unwrap_or(i64::MAX);
+    metrics.height.set(gauge(served.ledger.view().state.height().0));
+    metrics.behind.set(gauge(standing.behind));
+    metrics.epoch.set(gauge(standing.epoch));
+    metrics.view.set(gauge(standing.view));
+    metrics.peers.set(count(standing.peers.len()));
+    {
+        let pool = served.ledger.mempool();
+        metrics.mempool_txs.set(count(pool.len()));
+        metrics.mempool_octets.set(gauge(pool.octets()));
     }
+    metrics.text()
 }
 
 pub async fn supply(State(served): App) -> Json<api::Supply> {
@@ -320,7 +361,7 @@ pub async fn wrong_method() -> Problem {
     )
 }
 
-fn not_hex(what: &str) -> Problem {
+pub fn not_hex(what: &str) -> Problem {
     bad_request(
         &format!("not a {what}"),
         "64 hexadecimal digits are expected",
@@ -332,7 +373,7 @@ fn optional_key(text: Option<&str>, what: &str) -> Result<Option<AccountKey>, Pr
     text.map(|text| AccountKey::from_hex(text).ok_or_else(|| not_hex(what))).transpose()
 }
 
-fn read_query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+pub fn read_query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
     query.map(|Query(query)| query).map_err(|error| {
         bad_request(
             "the query cannot be read",

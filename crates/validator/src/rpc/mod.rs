@@ -1,18 +1,20 @@
 //! The RPC: HTTP and JSON over what is final. docs/ledger.md lists it for people.
 
 mod answer;
+mod events;
 mod handlers;
+pub mod listen;
+mod proofs;
+mod validators;
 
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
-use srwan_wire::id::AccountKey;
+use srwan_wire::id::ValidatorKey;
 use tokio::sync::watch;
 
 use crate::ledger::Ledger;
-use crate::store::Store;
 
 /// Largest body of a request: the largest transaction in base64, and its JSON around it.
 pub const BODY_OCTETS_MAX: usize = 16 * 1024;
@@ -22,12 +24,10 @@ pub const BODY_OCTETS_MAX: usize = 16 * 1024;
 pub struct Served {
     /// The ledger in memory.
     pub ledger: Arc<Ledger>,
-    /// The ledger on disk, for blocks.
-    pub store: Arc<RwLock<Store>>,
     /// The chain's name, for people.
     pub chain: String,
     /// This validator.
-    pub validator: AccountKey,
+    pub validator: ValidatorKey,
     /// Says when the process stops, so that no call waits any longer.
     pub stop: watch::Receiver<bool>,
 }
@@ -45,9 +45,15 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/routers", get(handlers::routers))
         .route("/v1/tickets", get(handlers::tickets))
         .route("/v1/block/{height}", get(handlers::block))
+        .route("/v1/header/{height}", get(proofs::header))
+        .route("/v1/certificate/{height}", get(proofs::certificate))
+        .route("/v1/proof/account/{key}", get(proofs::account))
+        .route("/v1/proof/lane/{id}", get(proofs::lane))
+        .route("/v1/validators", get(validators::validators))
+        .route("/v1/events", get(events::events))
+        .route("/metrics", get(handlers::metrics))
         .route("/v1/supply", get(handlers::supply))
         .fallback(handlers::no_such_path)
         .method_not_allowed_fallback(handlers::wrong_method)
-        .layer(DefaultBodyLimit::max(BODY_OCTETS_MAX))
         .with_state(served)
 }

@@ -1,10 +1,5 @@
-//! What a validator keeps on disk: the block log, which is the truth, and snapshots, which save
-//! time.
+//! What a validator writes itself: snapshots, which save time. The blocks are the engine's to keep.
 
-mod file;
-mod log;
 mod snapshot;
 
-pub use self::file::{DiskFile, LogFile};
-pub use self::log::{BlockLog, LogError, OpenReport};
 pub use self::snapshot::{Snapshots, write_atomically};

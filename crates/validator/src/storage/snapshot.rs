@@ -2,13 +2,13 @@
 //!
 //! `snapshot-<height>.bin` = "SRWSNAP1" | BLAKE3 of the rest, 32 | borsh((state, index)).
 //! A snapshot is written beside its place, made durable, and renamed, so one that has the name is whole. The
-//! last two are kept. A damaged one is named and passed over: the block log can always replace it.
+//! last two are kept. A damaged one is named and passed over: the engine's blocks can always replace it.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::file::sync_directory;
+use crate::crash;
 use srwan_wire::id::Height;
 
 /// First octets of the file: name and version of the format.
@@ -83,8 +83,18 @@ impl Snapshots {
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("tmp");
     let mut file = File::create(&beside)?;
-    file.write_all(bytes)?;
+    let (first, rest) = bytes.split_at(bytes.len() / 2);
+    file.write_all(first)?;
+    crash::point(crash::Point::HalfWritten);
+    file.write_all(rest)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
+    crash::point(crash::Point::Renamed);
     sync_directory(path)
+}
+
+/// Makes the directory entry of `path` durable.
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }

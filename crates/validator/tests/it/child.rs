@@ -1,6 +1,7 @@
 //! The daemon as a process of its own: this test binary, started again with one test that runs it.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -34,16 +35,23 @@ fn serve() {
 /// A directory with a configuration and a genesis, and daemons on it.
 pub struct Site {
     pub directory: tempfile::TempDir,
+    /// Where the daemon is to die, if anywhere.
+    pub crash_at: Option<&'static str>,
 }
 
 impl Site {
     pub fn new() -> Self {
+        Self::with("block_ms = 5\nidle_block_ms = 20\nsnapshot_blocks = 7\n", &genesis_toml())
+    }
+
+    pub fn with(config: &str, genesis: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let config = "listen = \"127.0.0.1:0\"\nstate_dir = \"state\"\ngenesis = \"genesis.toml\"\n\
-                      block_ms = 5\nidle_block_ms = 20\nsnapshot_blocks = 7\n";
+        let config = format!(
+            "listen = \"127.0.0.1:0\"\nstate_dir = \"state\"\ngenesis = \"genesis.toml\"\n{config}"
+        );
         std::fs::write(directory.path().join("validator.toml"), config).unwrap();
-        std::fs::write(directory.path().join("genesis.toml"), genesis_toml()).unwrap();
-        Self { directory }
+        std::fs::write(directory.path().join("genesis.toml"), genesis).unwrap();
+        Self { directory, crash_at: None }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -54,6 +62,7 @@ impl Site {
         let child = Command::new(std::env::current_exe().unwrap())
             .args(["child::serve", "--exact", "--nocapture"])
             .env(CONFIG_VARIABLE, self.path("validator.toml"))
+            .envs(self.crash_at.map(|point| ("SRWAN_CRASH_AT", point)))
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
@@ -72,8 +81,9 @@ impl Site {
                 let listen = line.split("listen=").nth(1).unwrap();
                 let listen = listen.split_whitespace().next().unwrap();
                 let http = HttpClient::new(&format!("http://{listen}")).unwrap();
+                let address = listen.parse().unwrap();
                 let drain = drain(lines);
-                return Daemon { child, http, drain: Some(drain) };
+                return Daemon { child, http, address, drain: Some(drain) };
             }
             said.push_str(&line);
             said.push('\n');
@@ -109,6 +119,7 @@ impl Drop for Running {
 pub struct Daemon {
     child: Running,
     pub http: HttpClient,
+    pub address: SocketAddr,
     drain: Option<std::thread::JoinHandle<String>>,
 }
 
@@ -119,6 +130,11 @@ impl Daemon {
 
     pub fn kill_9(self) {
         drop(self.child);
+    }
+
+    /// Waits until it has died by itself.
+    pub fn died(mut self) {
+        self.child.0.wait().unwrap();
     }
 
     /// Asks it to stop; returns how it ended and what it said.

@@ -52,9 +52,12 @@ fn values_out_of_range_are_refused_by_name() {
         ("block_ms = 0", "block_ms is 0, must be 1 to 60000"),
         ("idle_block_ms = 100", "idle_block_ms is 100, must be 200 to 3600000"),
         ("snapshot_blocks = 0", "snapshot_blocks is 0, must be 1 to 1000000"),
+        ("connections_max = 0", "connections_max is 0, must be 1 to 65536"),
+        ("connections_per_ip_max = 2000", "connections_per_ip_max is 2000, must be 1 to 1024"),
     ] {
         let error = config(&format!("state_dir = \"s\"\n{line}\n")).unwrap_err();
         assert_eq!((error.code.as_str(), error.why.as_str()), (code::BAD_CONFIG, named));
+        assert!(error.what.contains("file.toml:2:"), "{error}");
     }
     let error = config("state_dir = \"s\"\nlisten = \"nowhere\"\n").unwrap_err();
     assert!(error.what.contains(":2:"), "{error}");
@@ -95,4 +98,29 @@ fn a_genesis_that_nothing_can_begin_from_is_refused_with_the_reason() {
     assert!(why(text.replace(&key(2).to_string(), &key(1).to_string())).contains("listed twice"));
     assert!(why(text.replace(&key(2).to_string(), "12")).contains("64 hex digits"));
     assert!(why(format!("{text}infra_bps = 10001\n")).contains("infra_bps is 10001"));
+    let error = genesis(&format!("{text}infra_bps = 10001\n")).unwrap_err();
+    let line = text.lines().count() + 1;
+    assert!(error.what.contains(&format!("file.toml:{line}:")), "{error}");
+}
+
+#[test]
+fn validators_say_who_is_paid_and_where_they_are_reached() {
+    let text = genesis_toml();
+    let (consensus, account) = (key(7), key(2));
+    let one = format!(
+        "[[validator]]\nkey = \"{consensus}\"\naccount = \"{account}\"\n\
+         address = \"10.0.0.1:7091\"\nbond_coins = 5\n"
+    );
+    let two = one.replace(&key(7).to_string(), &key(8).to_string());
+    let with = |validators: &str| genesis(&format!("{text}{validators}"));
+    let both = with(&format!("{one}{two}")).unwrap();
+    let (_, first) = both.validators.first_key_value().unwrap();
+    assert_eq!((first.account, first.bond, first.power), (key(2), coins(5), 1));
+    assert_eq!(first.address, ([10, 0, 0, 1], 7_091).into());
+    let why = |validators: &str| with(validators).unwrap_err().why;
+    assert!(why(&format!("{one}{one}")).contains("listed twice"));
+    let lost = two.replace("10.0.0.1:7091", "0.0.0.0:7091");
+    assert!(why(&format!("{one}{lost}")).contains("cannot connect"));
+    let silent = two.replace("address = \"10.0.0.1:7091\"\n", "");
+    assert!(why(&format!("{one}{silent}")).contains("no address"));
 }

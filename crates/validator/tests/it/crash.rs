@@ -97,9 +97,10 @@ fn a_daemon_that_cannot_start_says_why() {
 
     let site = Site::new();
     let genesis = std::fs::read_to_string(site.path("genesis.toml")).unwrap();
-    let other = format!("[[validator]]\nkey = \"{}\"\n", key(8));
-    std::fs::write(site.path("genesis.toml"), format!("{genesis}{other}")).unwrap();
-    assert!(site.fails_to_start().contains("SRW-K303"), "another validator");
+    let two = [8, 9].map(|person| format!("[[validator]]\nkey = \"{}\"\n", key(person)));
+    std::fs::write(site.path("genesis.toml"), format!("{genesis}{}", two.concat())).unwrap();
+    let said = site.fails_to_start();
+    assert!(said.contains("SRW-K303") && said.contains("no address"), "{said}");
 
     let site = Site::new();
     let daemon = site.start();

@@ -3,7 +3,7 @@
 use srwan_ledger::amount::Amount;
 use srwan_ledger::tx::{SignedTx, Tx};
 use srwan_validator::mempool::{Mempool, PER_ACCOUNT_MAX, POOL_MAX, PoolError};
-use srwan_wire::id::ChainId;
+use srwan_wire::id::{ChainId, Height};
 
 use crate::people::{key, secret, transfer};
 
@@ -111,4 +111,20 @@ fn a_full_pool_makes_room_only_for_who_pays_more() {
     assert_eq!(pool.insert(unsigned(newcomer, 1_000), 0), Err(PoolError::Full));
     pool.insert(unsigned(newcomer, 2_000), 0).unwrap();
     assert_eq!(pool.len(), POOL_MAX);
+}
+
+#[test]
+fn what_can_no_longer_be_in_a_block_is_forgotten() {
+    let mut pool = Mempool::default();
+    for (nonce, until) in [(0, 10), (1, 5), (2, 20)] {
+        let mut tx = paying(1, nonce, 1_000);
+        tx.body.valid_until = Height(until);
+        pool.insert(tx, 0).unwrap();
+    }
+    pool.forget_expired(Height(4));
+    assert_eq!(pool.len(), 3);
+    pool.forget_expired(Height(10));
+    assert_eq!(pool.len(), 1);
+    let left = srwan_ledger::tx::size_octets(&paying(1, 2, 1_000));
+    assert_eq!(pool.octets(), left);
 }
