@@ -13,8 +13,6 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::fcntl::{Flock, FlockArg};
 use srwan_api::controller::Membership;
-use srwan_api::http::HttpClient;
-use srwan_api::ledger::LedgerClient;
 use srwan_control::{LivenessConfig, PolicyConfig};
 use srwan_node::pay::Evidence;
 use srwan_node::{Boot, LedgerFact, Node, NodeConfig};
@@ -41,7 +39,7 @@ use crate::host::Host;
 use crate::journal::Journal;
 use crate::kernel::MARK_OWN;
 use crate::keys::Keys;
-use crate::ledger::{JOBS_MAX, Job, Ledger, WalletView};
+use crate::ledger::{JOBS_MAX, Job, Ledger, Validators, WalletView};
 use crate::packet_loop::{self, Handle, Order};
 use crate::prober::{self, Prober};
 use crate::shared::{Shared, lock};
@@ -193,9 +191,8 @@ fn ledger(
         let (_, seen) = watch::channel(WalletView::new(keys.account.public()));
         return Ok((None, seen));
     };
-    let http = HttpClient::new(&ledger.url)
+    let client = Validators::new(&ledger.urls)
         .map_err(|error| Fault::new(fault::LEDGER_UNREACHABLE, error.what, error.why, error.fix))?;
-    let client = LedgerClient::new(http);
     let (task, seen) = Ledger::new(client, keys.account.clone(), ledger.escrow, facts);
     Ok((Some(task), seen))
 }

@@ -74,7 +74,9 @@ pub async fn run(config: Option<&Config>, only: Option<&str>) -> Vec<Finding> {
         add("controller", reach(CONTROLLER, "controller", &config.controller.url).await);
     }
     if let Some(ledger) = config.ledger.as_ref().filter(|_| wanted("ledger")) {
-        add("ledger", reach(LEDGER, "ledger", &ledger.url).await);
+        for url in &ledger.urls {
+            add("ledger", reach(LEDGER, "ledger", url).await);
+        }
     }
     findings
 }

@@ -3,7 +3,7 @@
 //! Disks may stall for seconds; neither packets nor the ledger wait for them. A record is acknowledged only when it is
 //! durable (promises I13, I15); while the disk fails, nothing is acknowledged and payers stop at their credit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -15,7 +15,7 @@ use srwan_wire::id::{LaneId, Octets};
 use srwan_wire::receipt::{Delivery, LinkStatement, Receipt};
 
 use crate::fault::{self, Fault};
-use crate::journal::{Journal, Recovered};
+use crate::journal::{Journal, LANES_MAX, Recovered};
 use crate::packet_loop::{Handle, Order};
 use crate::shared::Shared;
 
@@ -78,7 +78,7 @@ impl Keeper {
             let more = tasks.try_iter().take(BATCH_MAX - 1);
             let batch: Vec<Task> = std::iter::once(first).chain(more).collect();
             match self.write(&batch) {
-                Ok(()) => self.acknowledge(&batch),
+                Ok(refused) => self.acknowledge(&batch, &refused),
                 Err(fault) => {
                     tracing::error!(code = fault.code, "{fault}");
                     self.shared.raise(fault);
@@ -87,13 +87,21 @@ impl Keeper {
         }
     }
 
-    fn write(&mut self, batch: &[Task]) -> Result<(), Fault> {
+    /// Writes a batch; returns the lanes for which there is no room.
+    fn write(&mut self, batch: &[Task]) -> Result<BTreeSet<LaneId>, Fault> {
+        let mut refused = BTreeSet::new();
         for task in batch {
             match task {
-                Task::Keep(evidence) => {
-                    self.journal.keep(evidence.lane, &encode(evidence))?;
-                    self.held.insert(evidence.lane, evidence.octets());
-                }
+                Task::Keep(evidence) => match self.journal.keep(evidence.lane, &encode(evidence)) {
+                    Err(fault) if fault.code == fault::JOURNAL_FULL => {
+                        self.shared.raise(fault);
+                        refused.insert(evidence.lane);
+                    }
+                    kept => {
+                        kept?;
+                        self.held.insert(evidence.lane, evidence.octets());
+                    }
+                },
                 Task::Settled(lane, octets) => {
                     if self.held.get(lane).is_some_and(|held| held <= octets) {
                         self.journal.forget(*lane)?;
@@ -102,13 +110,20 @@ impl Keeper {
                 }
             }
         }
-        self.journal.sync()
+        self.journal.sync()?;
+        Ok(refused)
     }
 
-    fn acknowledge(&self, batch: &[Task]) {
+    fn acknowledge(&self, batch: &[Task], refused: &BTreeSet<LaneId>) {
         self.shared.clear(fault::JOURNAL_WRITE);
+        if self.journal.lanes() < LANES_MAX {
+            self.shared.clear(fault::JOURNAL_FULL);
+        }
         for task in batch {
             let Task::Keep(evidence) = task else { continue };
+            if refused.contains(&evidence.lane) {
+                continue;
+            }
             let (lane, octets) = (evidence.lane, evidence.receipt.body.octets);
             let fact = LedgerFact::Stored { lane, octets };
             if self.node.order(Order::Fact(fact)).is_err() {

@@ -101,6 +101,10 @@ pub const SOCKET: &str = "SRW-R017";
 pub const HANDSHAKE_STAMP: &str = "SRW-R018";
 /// Lanes are refused because the escrow has too few coins.
 pub const ESCROW_USED_UP: &str = "SRW-R019";
+/// The receipts journal holds as many lanes as it may: receipts of others are not acknowledged.
+pub const JOURNAL_FULL: &str = "SRW-R020";
+/// A validator in the list is of another ledger than the first.
+pub const LEDGER_OTHER: &str = "SRW-R021";
 
 #[cfg(test)]
 mod tests {

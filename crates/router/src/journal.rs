@@ -28,8 +28,15 @@ pub const AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 /// Largest payload of a record: evidence is a few hundred octets.
 pub const PAYLOAD_OCTETS_MAX: usize = 16 * 1024;
 
-/// Size at which the file is rewritten: two orders above what 1600 lanes need.
+/// Lanes with unsettled evidence: 1,600 at once, each followed by another one six times a day, for a week without
+/// a ledger. With the largest tickets that a ledger takes they need 512 MiB, with usual ones 80 MiB.
+pub const LANES_MAX: usize = 65_536;
+
+/// Least size at which the file is rewritten: two orders above what 1600 lanes need.
 const REWRITE_OCTETS: u64 = 16 << 20;
+
+/// The file is rewritten when it has this many times what counts in it, so that writing costs at most twice.
+const REWRITE_FACTOR: u64 = 2;
 
 const KEEP: u8 = 1;
 const FORGET: u8 = 2;
@@ -59,6 +66,8 @@ pub struct Journal {
     file: File,
     length: u64,
     entries: BTreeMap<LaneId, Entry>,
+    /// Size at which the file is rewritten.
+    rewrite_at: u64,
     is_failed: bool,
 }
 
@@ -81,7 +90,8 @@ impl Journal {
             cut(&mut file, length).map_err(io_fault)?;
         }
         let payloads = entries.iter().map(|(lane, entry)| (*lane, entry.payload.clone())).collect();
-        let mut journal = Self { path, file, length, entries, is_failed: false };
+        let rewrite_at = REWRITE_OCTETS.max(REWRITE_FACTOR.saturating_mul(live(&entries)));
+        let mut journal = Self { path, file, length, entries, rewrite_at, is_failed: false };
         journal.expire(unix_seconds());
         Ok((journal, Recovered { payloads, torn_octets }))
     }
@@ -89,9 +99,11 @@ impl Journal {
     /// Appends the evidence of a lane. It counts only once [`Journal::sync`] has returned.
     ///
     /// # Errors
-    /// `SRW-R008` if the disk is full or broken; what was acknowledged before is still there.
+    /// `SRW-R008` if the disk is full or broken, `SRW-R020` if there are [`LANES_MAX`] other lanes; what was
+    /// acknowledged before is still there.
     pub fn keep(&mut self, lane: LaneId, payload: &[u8]) -> Result<(), Fault> {
         assert!(payload.len() <= PAYLOAD_OCTETS_MAX, "evidence is bounded when it is received");
+        self.make_room(lane)?;
         let entry = Entry { written: unix_seconds(), payload: payload.to_vec() };
         self.append(&record(KEEP, lane, &entry))?;
         self.entries.insert(lane, entry);
@@ -120,7 +132,7 @@ impl Journal {
             self.is_failed = true;
             return Err(write_fault(&self.path, &error));
         }
-        if self.length > REWRITE_OCTETS { self.rewrite() } else { Ok(()) }
+        if self.length > self.rewrite_at { self.rewrite() } else { Ok(()) }
     }
 
     /// How many lanes have unsettled evidence.
@@ -150,12 +162,24 @@ impl Journal {
         File::open(self.path.parent().expect("made in open"))?.sync_all()?;
         self.file = file;
         self.length = u64::try_from(octets.len()).expect("a file's length");
+        self.rewrite_at = REWRITE_OCTETS.max(REWRITE_FACTOR.saturating_mul(self.length));
         Ok(())
     }
 
     fn expire(&mut self, now: u64) {
         let oldest = now.saturating_sub(AGE_MAX.as_secs());
         self.entries.retain(|_, entry| entry.written >= oldest);
+    }
+
+    /// Older evidence is never given up for newer: whoever is not acknowledged stops at its credit.
+    fn make_room(&mut self, lane: LaneId) -> Result<(), Fault> {
+        if self.entries.len() >= LANES_MAX && !self.entries.contains_key(&lane) {
+            self.expire(unix_seconds());
+        }
+        if self.entries.len() < LANES_MAX || self.entries.contains_key(&lane) {
+            return Ok(());
+        }
+        Err(full_fault(&self.path))
     }
 
     fn append(&mut self, record: &[u8]) -> Result<(), Fault> {
@@ -176,6 +200,13 @@ impl Journal {
         }
         Ok(())
     }
+}
+
+/// Octets that a rewrite would take.
+fn live(entries: &BTreeMap<LaneId, Entry>) -> u64 {
+    let frame = LENGTH_OCTETS + HEAD_OCTETS + CHECKSUM_OCTETS;
+    let octets: usize = entries.values().map(|entry| frame + entry.payload.len()).sum();
+    u64::try_from(octets).unwrap_or(u64::MAX)
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
@@ -262,6 +293,15 @@ fn write_fault(path: &Path, error: &io::Error) -> Fault {
         format!("cannot write the receipts journal {}", path.display()),
         format!("{error}; receipts are not acknowledged, so payers will stop at their credit"),
         "free some space on that file system, then restart the router if the message stays",
+    )
+}
+
+fn full_fault(path: &Path) -> Fault {
+    Fault::new(
+        fault::JOURNAL_FULL,
+        format!("the receipts journal {} holds {LANES_MAX} lanes", path.display()),
+        "the ledger has not settled them; receipts of other lanes are not acknowledged",
+        "make the ledger reachable: check ledger.url, and that a validator answers there",
     )
 }
 
@@ -362,10 +402,49 @@ mod tests {
     }
 
     #[test]
-    fn evidence_older_than_a_week_goes() {
+    fn a_full_journal_keeps_what_it_has_and_takes_no_other_lane() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = open(dir.path());
+        let entry = Entry { written: unix_seconds(), payload: Vec::new() };
+        let lane = |number: usize| {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&number.to_le_bytes());
+            LaneId(id)
+        };
+        journal.entries = (0..LANES_MAX).map(|number| (lane(number), entry.clone())).collect();
+        assert_eq!(journal.keep(lane(LANES_MAX), b"more").unwrap_err().code, fault::JOURNAL_FULL);
+        journal.keep(lane(5), b"a later receipt").unwrap();
+        journal.forget(lane(6)).unwrap();
+        journal.keep(lane(LANES_MAX), b"room again").unwrap();
+        assert_eq!(journal.lanes(), LANES_MAX);
+    }
+
+    #[test]
+    fn a_large_journal_is_not_rewritten_at_every_sync() {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut journal, _) = open(dir.path());
+        let payload = vec![7; PAYLOAD_OCTETS_MAX];
+        let lanes = 1_100_u16;
+        for lane in 0..lanes {
+            let mut id = [0; 32];
+            id[..2].copy_from_slice(&lane.to_le_bytes());
+            journal.keep(LaneId(id), &payload).unwrap();
+        }
+        journal.sync().unwrap();
+        assert!(journal.rewrite_at > journal.length && journal.length > REWRITE_OCTETS);
+        journal.keep(A, b"more").unwrap();
+        let length = journal.length;
+        journal.sync().unwrap();
+        assert_eq!(journal.length, length, "appended, not rewritten");
+    }
+
+    #[test]
+    fn evidence_is_kept_for_a_week_and_then_goes() {
         let dir = tempfile::tempdir().unwrap();
         let (mut journal, _) = open(dir.path());
         journal.keep(A, b"old").unwrap();
+        journal.expire(unix_seconds() + AGE_MAX.as_secs() - 2);
+        assert_eq!(journal.lanes(), 1);
         journal.expire(unix_seconds() + AGE_MAX.as_secs() + 2);
         assert_eq!(journal.lanes(), 0);
     }

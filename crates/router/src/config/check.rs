@@ -14,6 +14,8 @@ use srwan_wire::roster::{
 
 use super::price;
 use super::raw::RawConfig;
+use crate::ledger::VALIDATORS_MAX;
+
 use super::{Clock, Config, Controller, Egress, Geo, Ledger, Liveness, Policy, Tun};
 use crate::fault::{self, Fault};
 
@@ -206,7 +208,14 @@ fn ledger(raw: &RawConfig, source: &Source) -> Result<Option<Ledger>, Fault> {
     let Some(ledger) = &raw.ledger else { return Ok(None) };
     let escrow = Amount::parse_coins(&ledger.escrow_coins)
         .map_err(|error| source.range("ledger.escrow_coins", error.to_string()))?;
-    Ok(Some(Ledger { url: http_url("ledger.url", &ledger.url, source)?, escrow }))
+    let key = "ledger.url";
+    let urls = ledger.url.as_slice().iter().map(|url| http_url(key, url, source));
+    let urls = urls.collect::<Result<Vec<_>, _>>()?;
+    let distinct: std::collections::BTreeSet<_> = urls.iter().collect();
+    if urls.is_empty() || urls.len() > VALIDATORS_MAX || distinct.len() != urls.len() {
+        return Err(source.range(key, format!("not 1 to {VALIDATORS_MAX} different addresses")));
+    }
+    Ok(Some(Ledger { urls, escrow }))
 }
 
 fn location(raw: &RawConfig, source: &Source) -> Result<Location, Fault> {

@@ -40,7 +40,12 @@ pub const KEYS: &[Key] = &[
     key("controller.key", "", Restart, "Its ed25519 public key, 64 hexadecimal digits."),
     key("controller.join_token_file", "", Restart, "File with the join token; first start only."),
     key("controller.poll_ms", "1000", Reload, "Pause between roster polls, 100 to 60000 ms."),
-    key("ledger.url", "", Restart, "http:// address of a validator; without it nothing is paid."),
+    key(
+        "ledger.url",
+        "",
+        Restart,
+        "http:// address of a validator, or a list; without it nothing is paid.",
+    ),
     key("ledger.escrow_coins", "20", Reload, "Coins locked at start to pay relays with."),
     key("location.city", "", Reload, "City, shown to people; at most 96 octets."),
     key("location.country", "", Reload, "Two-letter country code (ISO 3166-1)."),

@@ -81,8 +81,8 @@ pub struct Controller {
 /// The ledger's front door.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ledger {
-    /// `http://host:port`, without a trailing slash.
-    pub url: String,
+    /// `http://host:port` of its validators, without a trailing slash; the first that answers is asked.
+    pub urls: Vec<String>,
     /// Locked at start if the account has it.
     pub escrow: Amount,
 }

@@ -63,9 +63,27 @@ pub struct RawController {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawLedger {
-    pub url: String,
+    pub url: OneOrMore,
     #[serde(default = "escrow_coins")]
     pub escrow_coins: String,
+}
+
+/// One text, or a list of texts.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged, expecting = "expected an address, or a list of addresses")]
+pub enum OneOrMore {
+    One(String),
+    More(Vec<String>),
+}
+
+impl OneOrMore {
+    /// All of them.
+    pub fn as_slice(&self) -> &[String] {
+        match self {
+            Self::One(one) => std::slice::from_ref(one),
+            Self::More(more) => more,
+        }
+    }
 }
 
 /// `[location]`.

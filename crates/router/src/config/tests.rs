@@ -69,6 +69,8 @@ fn values_out_of_range_are_refused_with_line_and_key() {
         ("[price]\ncoins_per_gb = \"9e9\"\n", "price.coins_per_gb", 10),
         ("[clock]\nskew_ms = 86400001\n", "clock.skew_ms", 10),
         ("[ledger]\nurl = \"https://x\"\n", "ledger.url", 10),
+        ("[ledger]\nurl = []\n", "ledger.url", 10),
+        ("[ledger]\nurl = [\"http://a\", \"http://a/\"]\n", "ledger.url", 10),
         ("[session]\nrekey_s = 1\n", "session.rekey_s", 10),
         ("[session]\nrekey_s = 121\n", "session.rekey_s", 10),
         ("[pulse]\ninterval_ms = 1\n", "pulse.interval_ms", 10),
@@ -112,6 +114,19 @@ fn names_paths_and_keys_are_checked() {
     assert_eq!(replaced("/var/lib/srwan", "state").code, fault::CONFIG_RANGE);
     assert_eq!(replaced("0101\"", "01\"").code, fault::CONFIG_RANGE);
     assert_eq!(replaced("http://198.18.250.1:7080", "http://a/b").code, fault::CONFIG_RANGE);
+}
+
+#[test]
+fn a_ledger_has_one_validator_or_several() {
+    for (url, urls) in [
+        ("\"http://a:1/\"", vec!["http://a:1"]),
+        ("[\"http://a:1\", \"http://b:1\"]", vec!["http://a:1", "http://b:1"]),
+    ] {
+        let config = parse(&format!("{MINIMAL}[ledger]\nurl = {url}\n")).unwrap();
+        assert_eq!(config.ledger.unwrap().urls, urls);
+    }
+    let fault = refused("[ledger]\nurl = 5\n");
+    assert_eq!(fault.code, fault::CONFIG_SYNTAX);
 }
 
 #[test]

@@ -6,16 +6,18 @@
 //! This room decides no prices and no amounts but the escrow that the operator wrote down.
 
 mod convert;
+mod validators;
+mod waiter;
 mod wallet;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use srwan_api::http::ApiError;
-use srwan_api::ledger::{Effect, LanePhase, LedgerClient, Status, Tx, TxStatus};
+use srwan_api::ledger::{Effect, LanePhase, Status, Tx};
 use srwan_ledger::amount::Amount;
 use srwan_ledger::hash::TxHash;
-use srwan_ledger::tx::{Action, Author};
+use srwan_ledger::tx::{Action, Author, SignedTx};
 use srwan_node::LedgerFact;
 use srwan_node::pay::{Evidence, LaneRequest};
 use srwan_wire::id::{ChainId, Height, LaneId, LaneLabel, Octets};
@@ -24,6 +26,8 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use convert::OpenLimits;
+pub use validators::{VALIDATORS_MAX, Validators};
+use waiter::Waiter;
 pub use wallet::{TicketPhase, TicketState, WalletView};
 
 /// What the node asks of the ledger.
@@ -42,17 +46,28 @@ pub enum Job {
 /// Jobs that may wait: every lane that a router can serve or pay, twice.
 pub const JOBS_MAX: usize = 4_096;
 
-/// How often the ledger is asked how the account stands, and waiting jobs are tried again.
-const REFRESH_INTERVAL: Duration = Duration::from_secs(2);
+/// Lanes about which something may wait for the ledger: what the journal holds.
+const WAITING_MAX: usize = crate::journal::LANES_MAX;
 
-/// How long a ticket that is too small to settle waits until its lane is looked at again.
-const HOLD_INTERVAL: Duration = Duration::from_secs(10);
+/// How often things are tried.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two looks at the account, and two tries of what waits.
+    pub refresh: Duration,
+    /// Until a lane whose ticket would not settle is looked at again.
+    pub hold: Duration,
+    /// One wait for a transaction's block; it is repeated.
+    pub wait: Duration,
+}
 
-/// How long one wait for a transaction's block may last; it is repeated.
-const FINAL_WAIT: Duration = Duration::from_secs(10);
-
-/// How often a wait is repeated until a transaction counts as lost: a ledger stopped for 10 minutes is looked at anew.
-const FINAL_WAITS_MAX: u32 = 60;
+impl Pace {
+    /// Of a router: an outage is noticed within seconds, and costs a call every two.
+    pub const DEFAULT: Self = Self {
+        refresh: Duration::from_secs(2),
+        hold: Duration::from_secs(10),
+        wait: Duration::from_secs(10),
+    };
+}
 
 /// Lives of a lane, in blocks, less than the most allowed, so that a block between asking and opening does no harm.
 const EXPIRY_MARGIN_BLOCKS: u64 = 10;
@@ -66,8 +81,12 @@ const TICKET_OCTETS: u64 = 4_096;
 /// HTTP status of a lane that the ledger does not know.
 const NOT_FOUND: u16 = 404;
 
-/// A transaction that uses a nonce that another one has just used.
-const CODE_WRONG_NONCE: &str = "SRW-L104";
+/// A transaction that uses a nonce that another one has just used, or waits with.
+const CODES_NONCE: [&str; 2] = ["SRW-L104", "SRW-L702"];
+
+/// Reasons that pass: the nonces are in disorder, the fees have changed, or the account lacks coins for a fee.
+const CODES_PASSING: [&str; 6] =
+    ["SRW-L104", "SRW-L106", "SRW-L107", "SRW-L108", "SRW-L701", "SRW-L702"];
 
 /// Times that a transaction is signed anew for its nonce: other programs may use the account too, but not that fast.
 const NONCE_TRIES: u32 = 3;
@@ -77,11 +96,12 @@ pub type Facts = mpsc::Sender<LedgerFact>;
 
 /// The ledger task.
 pub struct Ledger {
-    client: LedgerClient,
+    client: Validators,
     secret: AccountSecret,
     escrow: Amount,
     facts: Facts,
     view: watch::Sender<WalletView>,
+    pace: Pace,
     /// What waits for the ledger to come back, by lane: closing and settling are repeated until they are done.
     waiting: BTreeMap<LaneId, Waiting>,
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
@@ -119,28 +139,51 @@ enum Done {
 
 /// What is needed to sign: who, for which chain, at which prices.
 struct Session {
+    chain: ChainId,
     author: Author,
     status: Status,
     fees: srwan_ledger::fee::FeeSchedule,
 }
 
+impl Session {
+    fn new(status: Status, secret: &AccountSecret) -> Option<Self> {
+        let chain = ChainId::from_hex(&status.chain_id)?;
+        let fees = status.params.fee_schedule().ok()?;
+        let author = Author::new(chain, fees, secret.clone());
+        Some(Self { chain, author, status, fees })
+    }
+
+    /// Takes in what the ledger says of itself: prices can change by vote.
+    fn update(&mut self, status: Status, secret: &AccountSecret) {
+        if let Some(fresh) = Self::new(status, secret).filter(|fresh| fresh.chain == self.chain) {
+            *self = fresh;
+        }
+    }
+}
+
 impl Ledger {
     /// A task for the account of `secret`, which locks `escrow` at the start as far as the account has it.
     pub fn new(
-        client: LedgerClient,
+        client: Validators,
         secret: AccountSecret,
         escrow: Amount,
         facts: Facts,
     ) -> (Self, watch::Receiver<WalletView>) {
         let (view, seen) = watch::channel(WalletView::new(secret.public()));
         let (waiting, done) = (BTreeMap::new(), mpsc::channel(JOBS_MAX));
-        (Self { client, secret, escrow, facts, view, waiting, done }, seen)
+        (Self { client, secret, escrow, facts, view, pace: Pace::DEFAULT, waiting, done }, seen)
+    }
+
+    /// The same at another pace.
+    #[must_use]
+    pub fn at(self, pace: Pace) -> Self {
+        Self { pace, ..self }
     }
 
     /// Works until `jobs` is closed.
     pub async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
         let mut session = None;
-        let mut refresh = tokio::time::interval(REFRESH_INTERVAL);
+        let mut refresh = tokio::time::interval(self.pace.refresh);
         loop {
             tokio::select! {
                 job = jobs.recv() => match job {
@@ -156,15 +199,23 @@ impl Ledger {
     async fn take(&mut self, session: &mut Option<Session>, job: Job) {
         match job {
             Job::Open(request) => self.open_lane(session, request).await,
-            Job::Close(lane) => self.waiting.entry(lane).or_default().close = true,
+            Job::Close(lane) => self.remember(lane, |waiting| waiting.close = true),
             Job::Settle(evidence) => {
-                let lane = evidence.lane;
-                self.waiting.entry(lane).or_default().ticket = Some(*evidence);
+                self.remember(evidence.lane, |waiting| waiting.ticket = Some(*evidence));
             }
             Job::LookUp(lane) => self.look_up(lane),
         }
         if let Some(session) = session {
             self.work_off(session).await;
+        }
+    }
+
+    /// Notes what is to be done; beyond the bound it is left to the journal, which the next start reads.
+    fn remember(&mut self, lane: LaneId, note: impl FnOnce(&mut Waiting)) {
+        if self.waiting.len() < WAITING_MAX || self.waiting.contains_key(&lane) {
+            note(self.waiting.entry(lane).or_default());
+        } else {
+            tracing::error!(code = crate::fault::JOURNAL_FULL, %lane, "too many lanes wait");
         }
     }
 
@@ -174,11 +225,14 @@ impl Ledger {
             *session = self.connect().await;
         }
         let Some(session) = session else { return };
-        if let Ok(status) = self.client.status().await {
-            session.status = status;
+        if let Some(left) = self.client.take_left() {
+            tracing::warn!(code = crate::fault::LEDGER_UNREACHABLE, why = left, "other validator");
         }
-        let account = self.client.account(&self.secret.public()).await;
-        let tickets = self.client.tickets_of(&self.secret.public()).await;
+        if let Ok(status) = self.client.status().await {
+            session.update(status, &self.secret);
+        }
+        let account = self.client.account(self.secret.public()).await;
+        let tickets = self.client.tickets_of(self.secret.public()).await;
         let height = session.status.height;
         self.view.send_modify(|view| view.update(account, tickets, height));
         self.work_off(session).await;
@@ -192,10 +246,8 @@ impl Ledger {
                 return None;
             }
         };
-        let chain = ChainId::from_hex(&status.chain_id)?;
-        let fees = status.params.fee_schedule().ok()?;
-        let author = Author::new(chain, fees, self.secret.clone());
-        let session = Session { author, status, fees };
+        let session = Session::new(status, &self.secret)?;
+        let chain = session.chain;
         self.tell(LedgerFact::Chain(chain)).await;
         self.close_forgotten().await;
         if let Err(error) = self.fill_escrow(&session).await {
@@ -207,7 +259,7 @@ impl Ledger {
 
     /// Closes lanes that an earlier run of this router opened: their coins come back, and payees settle what they hold.
     async fn close_forgotten(&mut self) {
-        let Ok(lanes) = self.client.lanes_paid_by(&self.secret.public()).await else { return };
+        let Ok(lanes) = self.client.lanes_paid_by(self.secret.public()).await else { return };
         let open = lanes.lanes.iter().filter(|lane| lane.phase == LanePhase::Open);
         for lane in open.filter_map(|lane| LaneId::from_hex(&lane.lane)) {
             tracing::info!(%lane, "closing a lane of an earlier run");
@@ -217,7 +269,7 @@ impl Ledger {
 
     /// Locks what the escrow lacks for new lanes, as far as the account has it.
     async fn fill_escrow(&self, session: &Session) -> Result<(), ApiError> {
-        let account = self.client.account(&self.secret.public()).await?;
+        let account = self.client.account(self.secret.public()).await?;
         let amounts = [&account.escrow_free_coins, &account.balance_coins];
         let [free, balance] = amounts.map(|text| Amount::parse_coins(text).unwrap_or(Amount::ZERO));
         // What lanes of an earlier run still hold comes back to the escrow, but not yet.
@@ -227,8 +279,8 @@ impl Ledger {
         if amount.is_zero() {
             return Ok(());
         }
-        let hash = self.submit(session, Action::EscrowAdd { amount }).await?;
-        tracing::info!(coins = %amount, tx = %hash, "escrow");
+        let tx = self.submit(session, Action::EscrowAdd { amount }).await?;
+        tracing::info!(coins = %amount, tx = %tx.body.hash(), "escrow");
         Ok(())
     }
 
@@ -243,7 +295,7 @@ impl Ledger {
         };
         let action = Action::LaneOpen(convert::lane_open(&request, limits));
         match self.submit(ready, action).await {
-            Ok(hash) => self.await_open(label, hash),
+            Ok(tx) => self.await_open(label, tx),
             Err(error) => self.open_failed(label, &error).await,
         }
     }
@@ -255,10 +307,10 @@ impl Ledger {
     }
 
     /// Waits beside the task until the lane is final.
-    fn await_open(&self, label: LaneLabel, hash: TxHash) {
-        let (client, done) = (self.client.clone(), self.done.0.clone());
+    fn await_open(&self, label: LaneLabel, tx: SignedTx) {
+        let (waiter, done) = (self.waiter(), self.done.0.clone());
         tokio::spawn(async move {
-            let result = opened(&client, hash, label).await;
+            let result = waiter.opened(&tx, label).await;
             // The receiver is gone only when the router ends.
             let _ended = done.send(Done::Opened { label, result }).await;
         });
@@ -282,7 +334,7 @@ impl Ledger {
     fn look_up(&self, lane: LaneId) {
         let (client, facts) = (self.client.clone(), self.facts.clone());
         tokio::spawn(async move {
-            let fact = client.lane(&lane).await.ok().as_ref().and_then(convert::lane_fact);
+            let fact = client.lane(lane).await.ok().as_ref().and_then(convert::lane_fact);
             let _ended = facts.send(LedgerFact::Lane { lane, fact }).await;
         });
     }
@@ -320,10 +372,7 @@ impl Ledger {
             Due::Hold if close => {
                 return self.hand_in(session, lane, Action::LaneClose { lane }).await;
             }
-            Due::Hold => {
-                let waiting = self.waiting.entry(lane).or_default();
-                waiting.not_before = Some(Instant::now() + HOLD_INTERVAL);
-            }
+            Due::Hold => self.hold(lane),
             Due::Settled(octets) => {
                 self.waiting.entry(lane).or_default().ticket = None;
                 self.tell(LedgerFact::Settled { lane, octets }).await;
@@ -338,7 +387,7 @@ impl Ledger {
 
     /// Looks at the lane first: a ticket that settles nothing costs a fee, and all payees may hold the same evidence.
     async fn due(&self, session: &Session, lane: LaneId, claimed: Octets) -> Result<Due, ApiError> {
-        let shown = match self.client.lane(&lane).await {
+        let shown = match self.client.lane(lane).await {
             Ok(shown) => shown,
             Err(error) if error.status == NOT_FOUND => return Ok(Due::Gone),
             Err(error) => return Err(error),
@@ -362,23 +411,24 @@ impl Ledger {
     ) -> Result<(), ApiError> {
         let is_ticket = matches!(action, Action::Ticket(_));
         match self.submit(session, action).await {
-            Ok(hash) => self.await_done(lane, hash, is_ticket),
+            Ok(tx) => self.await_done(lane, tx, is_ticket),
             Err(error) if error.is_transient() => return Err(error),
             Err(error) => self.refused(lane, is_ticket, &error),
         }
         Ok(())
     }
 
-    fn await_done(&mut self, lane: LaneId, hash: TxHash, is_ticket: bool) {
+    fn await_done(&mut self, lane: LaneId, tx: SignedTx, is_ticket: bool) {
+        let hash = tx.body.hash();
         let waiting = self.waiting.entry(lane).or_default();
         waiting.in_flight = true;
         if let Some(evidence) = waiting.ticket.as_ref().filter(|_| is_ticket) {
             self.view.send_modify(|view| view.submitted(hash, evidence));
         }
-        let (client, done) = (self.client.clone(), self.done.0.clone());
+        let (waiter, done) = (self.waiter(), self.done.0.clone());
         tokio::spawn(async move {
-            let tx = wait_final(&client, hash).await;
-            let is_final = tx.is_some();
+            let tx = waiter.until_final(&tx).await;
+            let is_final = tx.as_ref().is_some_and(|tx| !will_pass(tx.problem.as_ref()));
             let news = if is_ticket {
                 Done::Ticket { lane, hash, tx: tx.map(Box::new) }
             } else {
@@ -404,12 +454,15 @@ impl Ledger {
         let Some(waiting) = self.waiting.get_mut(&lane) else { return };
         waiting.in_flight = false;
         let Some(tx) = tx else { return };
+        self.view.send_modify(|view| view.finished(hash, &tx));
+        if will_pass(tx.problem.as_ref()) {
+            return self.hold(lane);
+        }
         let settled = settled_octets(&tx);
         let submitted = waiting.ticket.as_ref().map_or(Octets(0), Evidence::octets);
         if settled.is_none() || settled >= Some(submitted) {
             waiting.ticket = None;
         }
-        self.view.send_modify(|view| view.finished(hash, &tx));
         match settled {
             Some(octets) => self.tell(LedgerFact::Settled { lane, octets }).await,
             // Somebody else's ticket may have been first: what the lane says counts.
@@ -420,6 +473,9 @@ impl Ledger {
     /// The ledger will not have it: that is final, and the lane as it stands is looked up for the node.
     fn refused(&mut self, lane: LaneId, is_ticket: bool, error: &ApiError) {
         tracing::debug!(%lane, is_ticket, %error, "refused");
+        if will_pass(Some(error)) {
+            return self.hold(lane);
+        }
         if let Some(waiting) = self.waiting.get_mut(&lane) {
             waiting.ticket.take_if(|_| is_ticket);
             waiting.close &= is_ticket;
@@ -427,18 +483,29 @@ impl Ledger {
         self.look_up(lane);
     }
 
+    fn hold(&mut self, lane: LaneId) {
+        let waiting = self.waiting.entry(lane).or_default();
+        waiting.not_before = Some(Instant::now() + self.pace.hold);
+    }
+
+    fn waiter(&self) -> Waiter {
+        Waiter { client: self.client.clone(), pace: self.pace }
+    }
+
     /// Signs with the next nonce and hands in.
-    async fn submit(&self, session: &Session, action: Action) -> Result<TxHash, ApiError> {
-        let mut result = Err(ApiError::new(0, CODE_WRONG_NONCE, "the nonce was used"));
-        for _ in 0..NONCE_TRIES {
-            let nonce = self.client.account(&self.secret.public()).await?.next_nonce;
+    async fn submit(&self, session: &Session, action: Action) -> Result<SignedTx, ApiError> {
+        let mut tries = 1;
+        loop {
+            let nonce = self.client.account(self.secret.public()).await?.next_nonce;
             let tx = session.author.sign(nonce, action.clone());
-            result = self.client.submit(&tx).await.map(|_| tx.body.hash());
-            if !result.as_ref().is_err_and(|error| error.code == CODE_WRONG_NONCE) {
-                return result;
+            match self.client.submit(&tx).await {
+                Ok(_) => return Ok(tx),
+                Err(error) if tries < NONCE_TRIES && CODES_NONCE.contains(&error.code.as_str()) => {
+                    tries += 1;
+                }
+                Err(error) => return Err(error),
             }
         }
-        result
     }
 
     async fn tell(&self, fact: LedgerFact) {
@@ -456,30 +523,9 @@ fn open_limits(status: &Status, fees: &srwan_ledger::fee::FeeSchedule) -> OpenLi
     }
 }
 
-/// The transaction once it is final; `None` if the ledger did not say within [`FINAL_WAITS_MAX`] waits.
-async fn wait_final(client: &LedgerClient, hash: TxHash) -> Option<Tx> {
-    for _ in 0..FINAL_WAITS_MAX {
-        match client.tx(hash, FINAL_WAIT).await {
-            Ok(tx) if tx.status != TxStatus::Pending => return Some(tx),
-            Ok(_) => {}
-            Err(error) if error.is_transient() => tokio::time::sleep(REFRESH_INTERVAL).await,
-            Err(_) => return None,
-        }
-    }
-    None
-}
-
-/// The lane once it is final; an error is what the ledger has against it, as far as it says so.
-async fn opened(
-    client: &LedgerClient,
-    hash: TxHash,
-    label: LaneLabel,
-) -> Result<LedgerFact, Option<ApiError>> {
-    let tx = wait_final(client, hash).await.ok_or(None)?;
-    let Some(Effect::LaneOpened { lane, .. }) = tx.effect else { return Err(tx.problem) };
-    let lane = LaneId::from_hex(&lane).ok_or(None)?;
-    let fact = convert::lane_fact(&client.lane(&lane).await?).ok_or(None)?;
-    Ok(LedgerFact::Opened { label, lane, fact })
+/// Whether the same can be asked again later.
+fn will_pass(problem: Option<&ApiError>) -> bool {
+    problem.is_some_and(|problem| CODES_PASSING.contains(&problem.code.as_str()))
 }
 
 fn settled_octets(tx: &Tx) -> Option<Octets> {

@@ -1,11 +1,13 @@
-//! The router against a real kernel, in network namespaces of its own.
+//! The router against a real kernel, in network namespaces of its own, and its business with a ledger.
 
 mod disk;
 mod egress;
+mod fake_ledger;
 mod faults;
 mod host;
 mod namespace;
 mod network;
 mod one_ended;
 mod restart;
+mod settling;
 mod story;
