@@ -12,7 +12,7 @@ It reads every height of every validator and fails at the first of these:
   - a transaction's outcome differs between validators;
   - coins do not add up to the supply in an answer of /v1/supply;
   - with --genesis: its own ledger, replayed from the blocks, differs from an answer in any part, or an account's;
-  - a validator tells of equivocation;
+  - a validator tells of equivocation, or a block has the proof of one;
   - in the end, a validator does not reach the highest height that any was seen at.
 
 --follow goes on until standard input ends (or Ctrl-C), then looks at everything a last time. The last line says what
@@ -163,6 +163,9 @@ def read_header(data):
 
 ACTIONS = ("transfer", "escrow_add", "escrow_withdraw", "lane_open", "lane_raise", "lane_close", "ticket")
 
+# The action by which validators join, leave and are convicted; the last is its variant 3.
+VALIDATOR_ACTION, REPORT = 11, 3
+
 
 class Unknown(Exception):
     """An action that this program cannot read."""
@@ -173,6 +176,8 @@ def read_tx(r):
     start = r.at
     tx = {"chain": r.key(), "sender": r.key(), "nonce": r.u64(), "fee": r.u64(), "valid_until": r.u64()}
     kind = r.u8()
+    if kind == VALIDATOR_ACTION and r.u8() == REPORT:
+        raise Wrong(f"a proof that a validator signed conflicting votes is in a block: {tx['sender']} brought it")
     if kind >= len(ACTIONS):
         raise Unknown(f"action {kind} of {tx['sender']}")
     tx["action"] = ACTIONS[kind]

@@ -211,6 +211,12 @@ class TheAudit(unittest.TestCase):
         chain.tell("/metrics", "srwan_equivocations_total 1\n")
         self.refuses("conflicting votes: srwan_equivocations_total", chain)
 
+    def test_a_proof_of_equivocation_in_a_block_is_seen(self):
+        data = tx(BOB, 0, 11, bytes([3]) + bytes(200))[1]
+        with self.assertRaises(audit.Wrong) as caught:
+            audit.read_tx(audit.Reader(data))
+        self.assertIn("conflicting votes", str(caught.exception))
+
     def test_a_lost_height_is_seen(self):
         short = Chain(BLOCKS[:5])
         self.refuses("height 7 was final", Chain(), short)

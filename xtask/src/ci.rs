@@ -6,13 +6,16 @@
 
 mod cargo;
 mod lab;
-mod process;
+pub mod process;
 mod simulation;
+mod soak;
 mod ui;
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+
+pub use cargo::{cargo, target_folder};
 
 use crate::{purity, tidy};
 
@@ -43,6 +46,7 @@ const STEPS: &[Step] = &[
     Step { name: "test", run: cargo::test },
     Step { name: "sim", run: simulation::run },
     Step { name: "lab", run: lab::run },
+    Step { name: "soak", run: soak::run },
 ];
 
 struct Row {

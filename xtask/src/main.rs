@@ -6,6 +6,7 @@ mod ci;
 mod crates;
 mod fixtures;
 mod purity;
+mod soak;
 mod source;
 mod tidy;
 
@@ -20,6 +21,7 @@ usage: cargo xtask <task>
   tidy                                   lengths, parameters, names, documents
   tidy --write                           lowers the numbers of ratchet.toml that have fallen
   tidy --accept                          records every sin as it is; say why in the commit
+  soak ledger [OPTION]...                kills validators under load, audited (`srwan lab soak -h`)
   fixtures                               pins the encodings anew and writes the fuzzers' seeds";
 
 fn main() -> ExitCode {
@@ -32,6 +34,7 @@ fn main() -> ExitCode {
         ["tidy", "--write"] => tidy::run(tidy::Mode::Lower),
         ["tidy", "--accept"] => tidy::run(tidy::Mode::Accept),
         ["fixtures"] => fixtures::run(),
+        ["soak", "ledger", options @ ..] => soak::run(options),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -138,12 +138,19 @@ impl<'a> Settings<'a> {
         self.ledgers.len() > 1
     }
 
-    /// The validators as a client's configuration names them, beginning with another one for each client.
-    fn ledger_urls(&self, client: usize) -> Table {
-        let mut urls: Vec<&str> = self.ledgers.iter().map(|ledger| ledger.url.as_str()).collect();
-        let first = client % urls.len().max(1);
+    /// The validators as a router's configuration names them, beginning with another one for each router.
+    fn ledger_urls(&self, router: u8) -> Table {
+        let mut urls: Vec<Value> = self.ledgers.iter().map(|ledger| text(&ledger.url)).collect();
+        let first = usize::from(router) % urls.len().max(1);
         urls.rotate_left(first);
-        table([("url", text(urls.first().copied().unwrap_or_default()))])
+        let one = if self.has_committee() { None } else { urls.pop() };
+        table([("url", one.unwrap_or(Value::Array(urls)))])
+    }
+
+    /// A client that takes one validator alone gets the first.
+    fn first_ledger(&self) -> Table {
+        let url = self.ledgers.first().map_or("", |ledger| &ledger.url);
+        table([("url", text(url))])
     }
 
     fn write_controller(&self, tokens: &[String]) -> Result<()> {
@@ -153,7 +160,7 @@ impl<'a> Settings<'a> {
             ("listen", text(&self.listen(CONTROLLER_PORT))),
             ("state_dir", text(&path(&self.place.state(&self.controller.name)))),
             ("join_tokens_file", text(&path(&file))),
-            ("ledger", Value::Table(self.ledger_urls(0))),
+            ("ledger", Value::Table(self.first_ledger())),
         ]);
         // The controller tells members how often to pulse: as often as the first router was told to.
         let pulse = self.plan.scenario.with_role(Role::Router).find_map(|node| node.router.pulse);
@@ -191,7 +198,7 @@ impl<'a> Settings<'a> {
             ("listen", text(&self.listen(ROUTER_PORT))),
             ("endpoints", Value::Array(endpoints)),
             ("controller", Value::Table(self.controller_of(node))),
-            ("ledger", Value::Table(self.ledger_urls(usize::from(site.number)))),
+            ("ledger", Value::Table(self.ledger_urls(site.number))),
             ("location", Value::Table(location(node))),
             ("site", Value::Table(table([("prefixes", Value::Array(prefixes))]))),
             ("geo", Value::Table(self.geo())),

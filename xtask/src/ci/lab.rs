@@ -1,4 +1,4 @@
-//! The lab: the default story and one more scenario, from the release binary, as a user would run them.
+//! The lab: the default story and two more scenarios, from the release binary, as a user would run them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -9,10 +9,8 @@ use anyhow::{Result, bail};
 use super::Outcome;
 use super::cargo::{cargo, target_folder};
 use super::process::{run as run_command, status_of};
+use crate::soak::BUILD_LIMIT;
 use crate::source;
-
-/// The release build on two cores, from nothing, if something else keeps them busy too. The README promises less.
-const BUILD_LIMIT: Duration = Duration::from_secs(25 * 60);
 
 /// How often a story is told before it counts as failed: a story is real time on a machine that others use, too.
 const TELLINGS: u32 = 2;
@@ -23,10 +21,10 @@ const STORY_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// Exit code of a story whose links were late by more than 2 ms at p99: neither held nor failed (docs/testing.md).
 const EXIT_INCONCLUSIVE: i32 = 8;
 
-/// Told beside the default story: the one whose expectations the default does not have.
-const SCENARIO: &str = "path-death";
+/// Told beside the default story: those whose expectations the default does not have.
+const SCENARIOS: [&str; 2] = ["path-death", "validator-dies"];
 
-/// Builds the binary, tells both stories, and looks that nothing is left behind.
+/// Builds the binary, tells all stories, and looks that nothing is left behind.
 ///
 /// **Errors:** an expectation of a scenario did not hold, or a namespace stayed.
 pub fn run() -> Result<Outcome> {
@@ -38,8 +36,9 @@ pub fn run() -> Result<Outcome> {
     let namespaces = namespaces();
     let binary = target_folder(&root).join("release/srwan");
     let mut inconclusive = Vec::new();
-    for words in [&["lab", "up"][..], &["lab", "up", "--scenario", SCENARIO]] {
-        if let Told::Inconclusive = tell(&binary, &root, words)? {
+    let more = SCENARIOS.iter().map(|name| vec!["lab", "up", "--scenario", name]);
+    for words in std::iter::once(vec!["lab", "up"]).chain(more) {
+        if let Told::Inconclusive = tell(&binary, &root, &words)? {
             inconclusive.push(words.join(" "));
         }
     }
