@@ -47,7 +47,7 @@ impl Running {
     pub async fn stop(self) {
         let Self { stop, mut server, ticker, .. } = self;
         stop.send_replace(true);
-        ticker.abort();
+        // Not aborted: what it does at the desk would outlive it, and hold the store open.
         let _ = ticker.await;
         if tokio::time::timeout(STOP_WAIT, &mut server).await.is_err() {
             server.abort();
@@ -76,7 +76,7 @@ pub async fn start(config: Config) -> Result<Running, ApiError> {
     write_url(&config.state_dir, address)?;
     let (stop, stopping) = watch::channel(false);
     let app = App::new(desk, config, admin, clock, stopping.clone());
-    let ticker = tokio::spawn(tick(app.clone()));
+    let ticker = tokio::spawn(tick(app.clone(), stopping.clone()));
     let server = tokio::spawn(serve(listener, app, stopping));
     Ok(Running { address, controller_key, stop, server, ticker })
 }
@@ -148,11 +148,14 @@ async fn serve(
         .await
 }
 
-async fn tick(app: App) {
+async fn tick(app: App, mut stopping: watch::Receiver<bool>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
-        ticks.tick().await;
+        tokio::select! {
+            _ = stopping.wait_for(|stopping| *stopping) => return,
+            _ = ticks.tick() => {}
+        }
         app.tick().await;
     }
 }
