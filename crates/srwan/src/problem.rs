@@ -24,6 +24,8 @@ pub mod code {
     pub const NO_EVIDENCE: &str = "SRW-E001";
     /// A ledger does not answer what evidence is made of.
     pub const NO_EXPORT: &str = "SRW-E002";
+    /// A validator's answer whose proof does not hold.
+    pub const NO_PROOF: &str = "SRW-E003";
     /// No router of the group has this name or number.
     pub const NO_SUCH_ROUTER: &str = "SRW-R404";
     /// No ticket has this id.

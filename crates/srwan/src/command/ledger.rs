@@ -1,6 +1,8 @@
 //! `srwan ledger ...`
 
 mod alone;
+mod proof;
+mod validator;
 
 use super::ticket;
 use crate::exit::Exit;
@@ -9,6 +11,8 @@ use crate::text::outline;
 use clap::{Args, Subcommand};
 use srwan_api::ledger::Supply;
 use std::path::{Path, PathBuf};
+
+pub use validator::chain_of;
 
 /// Where a validator answers.
 #[derive(Args)]
@@ -42,8 +46,11 @@ pub enum LedgerVerb {
     /// Make a key for a validator or an account (mode 0600) and print its public half.
     Keygen {
         /// Where to write the key; an existing file is never overwritten.
-        #[arg(long, value_name = "FILE")]
-        key_file: PathBuf,
+        #[arg(long, value_name = "FILE", required_unless_present = "state_dir")]
+        key_file: Option<PathBuf>,
+        /// A validator's state directory: makes validator.key there, or reads the one that is there.
+        #[arg(long, value_name = "DIR", conflicts_with = "key_file")]
+        state_dir: Option<PathBuf>,
     },
     /// Height, supply by kind of account, and whether the sum is what the genesis says.
     Status(At),
@@ -68,6 +75,12 @@ pub enum LedgerVerb {
         #[command(flatten)]
         at: At,
     },
+    /// The validators: who finalizes, joining and leaving.
+    #[command(subcommand)]
+    Validator(validator::ValidatorVerb),
+    /// Prove what the ledger says of an account or a lane, up to the signatures of its validators.
+    #[command(subcommand)]
+    Proof(proof::ProofVerb),
     /// Write what the ledger has into a file that can be checked without it.
     Export {
         /// The signed evidence of every ticket, for `srwan ticket verify`.
@@ -87,8 +100,8 @@ impl LedgerVerb {
         match self {
             Self::Init { genesis, state_dir } => init(&genesis, &state_dir, output)?,
             Self::Run { config, state_dir } => run_validator(config, state_dir, output)?,
-            Self::Keygen { key_file } => {
-                let key = super::wallet::new_key(&key_file)?;
+            Self::Keygen { key_file, state_dir } => {
+                let key = keygen(key_file, state_dir)?;
                 output.value("srwan.ledger-keygen/1", "key", &key)?;
             }
             Self::Status(at) => return status(&at, output),
@@ -99,6 +112,8 @@ impl LedgerVerb {
             Self::Account { key, at } => {
                 show(&at, &format!("/v1/account/{}", srwan_api::http::escape(&key)), output)?;
             }
+            Self::Validator(verb) => return verb.run(output),
+            Self::Proof(verb) => return verb.run(output),
             Self::Export { tickets: _, at, out } => {
                 ticket::export(&at.url, ticket::Wanted::All, out.as_deref(), output)?;
             }
@@ -125,6 +140,14 @@ fn run_validator(
         },
     };
     srwan_validator::run(&config)
+}
+
+fn keygen(key_file: Option<PathBuf>, state_dir: Option<PathBuf>) -> anyhow::Result<String> {
+    match (key_file, state_dir) {
+        (Some(path), _) => super::wallet::new_key(&path),
+        (None, Some(state_dir)) => Ok(srwan_validator::keygen(&state_dir)?.to_string()),
+        (None, None) => unreachable!("clap asks for one of the two"),
+    }
 }
 
 fn init(genesis: &Path, state_dir: &Path, output: Output) -> anyhow::Result<()> {

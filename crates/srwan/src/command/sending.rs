@@ -9,6 +9,7 @@ use srwan_api::ledger::{Account, Effect, LedgerClient, Status, Tx, TxStatus};
 use srwan_ledger::amount::Amount;
 use srwan_ledger::hash::TxHash;
 use srwan_ledger::tx::{Action, Author, SignedTx};
+use srwan_ledger::validator::ValidatorAction;
 use srwan_wire::id::{AccountKey, ChainId};
 use srwan_wire::sign::AccountSecret;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,14 @@ impl Signing {
     /// There is no such file, or others can read it.
     pub fn secret(&self) -> anyhow::Result<AccountSecret> {
         secret(&self.key_file)
+    }
+
+    /// The chain of the ledger that it is for.
+    ///
+    /// # Errors
+    /// The ledger does not answer.
+    pub fn chain(&self) -> anyhow::Result<ChainId> {
+        super::ledger::chain_of(&self.at.ledger)
     }
 
     /// Signs `action`, hands it in, waits until it is final, and answers with what became of it.
@@ -175,6 +184,7 @@ fn check_funds(account: &Account, tx: &SignedTx) -> Result<(), ApiError> {
     let (balance, free) = (coins(&account.balance_coins), coins(&account.escrow_free_coins));
     let (spent, unlocked) = match &tx.body.action {
         Action::Transfer { amount, .. } | Action::EscrowAdd { amount } => (Some(*amount), None),
+        Action::Validator(ValidatorAction::Join(join)) => (Some(join.bond), None),
         Action::EscrowWithdraw { amount } => (None, Some(*amount)),
         _ => (None, None),
     };
