@@ -4,6 +4,7 @@
 //! | --- | --- | --- |
 //! | GET `/v1/status` | [`Status`] | chain, height, parameters: what a client needs to sign |
 //! | POST `/v1/tx` [`Submit`] | [`Submitted`] | takes a transaction, or says why not |
+//! | POST `/v1/txs` [`SubmitMany`] | [`SubmittedMany`] | the same for several, each for itself |
 //! | GET `/v1/tx/{hash}[?wait_ms=N]` | [`Tx`] | what became of it; waits for finality up to N ms |
 //! | GET `/v1/account/{key}` | [`Account`] | balance, nonce, escrow, registration, vote |
 //! | GET `/v1/lane/{id}` | [`Lane`] | one lane, also a while after it was refunded |
@@ -16,8 +17,13 @@
 //! | GET `/v1/proof/account/{key}` | [`Proof`] | an account, and the proof of it |
 //! | GET `/v1/proof/lane/{id}` | [`Proof`] | a lane, and the proof of it |
 //! | GET `/v1/validators` | [`Validators`] | who finalizes, and who could |
+//! | GET `/v1/listings[?account=K]` | [`Listings`] | segments that are offered |
+//! | GET `/v1/leases[?account=K]` | [`Leases`] | capacity that was bought |
+//! | GET `/v1/agreements[?account=K]` | [`Agreements`] | service levels that were promised |
+//! | GET `/v1/quarantines[?account=K]` | [`Quarantines`] | routers that evidence confined |
+//! | GET `/v1/ratings[?account=K]` | [`Ratings`] | what bonded payers say about routers |
 //! | GET `/v1/supply` | [`Supply`] | where all coins are |
-//! | GET `/v1/events[?from=SEQ]` | [`Event`] | WebSocket: one JSON text per event |
+//! | GET `/v1/events[?from=SEQ][&kind=K]` | [`Event`] | WebSocket: one JSON text per event |
 //! | GET `/metrics` | text | Prometheus |
 //! | GET `/health` | [`Health`] | 200 if it takes transactions, else 503 |
 //!
@@ -26,6 +32,7 @@
 
 mod chain;
 mod client;
+mod contract;
 mod convert;
 mod event;
 pub mod light;
@@ -34,6 +41,10 @@ use serde::{Deserialize, Serialize};
 
 pub use self::chain::{Certificate, Header, Proof, ValidatorInfo, Validators};
 pub use self::client::{LedgerClient, TX_WAIT_MS_MAX};
+pub use self::contract::{
+    Agreement, Agreements, Hours, Lease, Leases, Listing, Listings, PayerRecord, Quarantine,
+    Quarantines, Rating, Ratings,
+};
 pub use self::convert::problem;
 pub use self::event::{Event, Happened};
 use crate::http::ApiError;
@@ -130,6 +141,35 @@ pub struct Params {
 pub struct Submit {
     /// The signed transaction: borsh, base64 with padding.
     pub tx: String,
+}
+
+/// Transactions that one call may hand in.
+pub const SUBMIT_MANY_MAX: usize = 256;
+
+/// Several transactions to take, at most [`SUBMIT_MANY_MAX`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SubmitMany {
+    /// Signed transactions: borsh, base64 with padding; those of one account by their nonces.
+    pub txs: Vec<String>,
+}
+
+/// What became of several transactions that were handed in.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SubmittedMany {
+    /// `srwan.ledger.submitted-many/1`.
+    pub schema: String,
+    /// One for each, in their order.
+    pub txs: Vec<Taken>,
+}
+
+/// Whether one of them was taken.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Taken {
+    /// Its name, if it was.
+    pub hash: Option<String>,
+    /// Why not, if it was not.
+    pub problem: Option<ApiError>,
 }
 
 /// A transaction that was taken.

@@ -1,9 +1,11 @@
 //! What an engine is told when it starts.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use commonware_utils::IpAddrExt;
 
 use crate::seam::Peer;
 
@@ -114,6 +116,17 @@ pub enum Reach {
     Public,
     /// Private and loopback ones too; several validators may share an address.
     Private,
+}
+
+impl Reach {
+    /// What validators at these addresses need: one that is not reachable from everywhere makes all private.
+    ///
+    /// Asks the network's own measure, so that no address is refused that was taken for public.
+    #[must_use]
+    pub fn of(mut addresses: impl Iterator<Item = IpAddr>) -> Self {
+        let is_inside = |address: IpAddr| !IpAddrExt::is_global(&address.to_canonical());
+        if addresses.any(is_inside) { Self::Private } else { Self::Public }
+    }
 }
 
 /// About ten minutes of idle blocks at 1 s; the ledger's `committee_blocks` overrides it.

@@ -6,6 +6,7 @@
 
 pub mod capture;
 pub mod cli;
+pub mod cluster;
 pub mod fabric;
 mod fetch;
 mod forward;

@@ -278,6 +278,7 @@ fn override_router(config: &mut Table, own: &RouterOverrides) {
     let watch = own.watch.iter().map(|net| text(&net.to_string())).collect::<Vec<_>>();
     let settings = [
         ("price", "coins_per_gb", own.coins_per_gb.as_deref().map(text)),
+        ("ledger", "escrow_coins", own.escrow_coins.as_deref().map(text)),
         ("clock", "skew_ms", own.skew_ms.map(Value::Integer)),
         ("egress", "enabled", own.egress.map(Value::Boolean)),
         ("pulse", "interval_ms", own.pulse.map(millis)),

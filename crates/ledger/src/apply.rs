@@ -10,6 +10,7 @@ use crate::amount::Amount;
 use crate::bonding::Slash;
 use crate::canary::{self, Canary};
 use crate::escrow::LANES_PER_PAYER_MAX;
+use crate::hash::TxHash;
 use crate::lane::{Lane, LaneOpen, LanePhase, check_open, lane_id, wide};
 use crate::outcome::{Effect, Outcome, TxReceipt};
 use crate::rejection::Rejection;
@@ -37,7 +38,7 @@ impl State {
     ) -> TxReceipt {
         let (outcome, fee) = match self.check_admission(tx, form, height, known) {
             Err(refusal) => (Outcome::Refused(refusal), Amount::ZERO),
-            Ok(()) => self.carry_out(&tx.body, height, known),
+            Ok(()) => self.carry_out((&tx.body, form.hash), height, known),
         };
         TxReceipt { hash: form.hash, height, fee, outcome }
     }
@@ -53,9 +54,20 @@ impl State {
     ///
     /// **Errors:** the same.
     pub fn preview_checked(&self, tx: &SignedTx, checked: &Checked) -> Result<Effect, Rejection> {
-        let (height, form) = (self.next_height(), Form::of(tx));
-        let known = checked.known(&form);
-        self.check_admission(tx, &form, height, known)?;
+        self.preview_form(tx, &Form::of(tx), checked)
+    }
+
+    /// The same of a transaction whose form is known.
+    ///
+    /// **Errors:** the same.
+    pub fn preview_form(
+        &self,
+        tx: &SignedTx,
+        form: &Form,
+        checked: &Checked,
+    ) -> Result<Effect, Rejection> {
+        let (height, known) = (self.next_height(), checked.known(form));
+        self.check_admission(tx, form, height, known)?;
         let effect = self.check(&tx.body, height, known)?;
         self.fee_sources(&tx.body, Some(&effect))?;
         Ok(effect)
@@ -74,11 +86,10 @@ impl State {
     pub fn check_form_checked(
         &self,
         tx: &SignedTx,
-        height: Height,
+        form: &Form,
         checked: &Checked,
     ) -> Result<(), Rejection> {
-        let form = Form::of(tx);
-        self.check_bytes(tx, &form, height, checked.known(&form))
+        self.check_bytes(tx, form, self.next_height(), checked.known(form))
     }
 
     fn check_bytes(
@@ -130,7 +141,12 @@ impl State {
         self.check_bytes(tx, form, height, known)
     }
 
-    fn carry_out(&mut self, tx: &Tx, height: Height, known: Option<Known>) -> (Outcome, Amount) {
+    fn carry_out(
+        &mut self,
+        (tx, name): (&Tx, TxHash),
+        height: Height,
+        known: Option<Known>,
+    ) -> (Outcome, Amount) {
         let checked = self.check(tx, height, known);
         let sources = match self.fee_sources(tx, checked.as_ref().ok()) {
             Ok(sources) => sources,
@@ -139,7 +155,7 @@ impl State {
         self.accounts.use_nonce(tx.sender);
         let outcome = match checked {
             Ok(effect) => {
-                self.note_ticket(tx, &effect, height);
+                self.note_ticket((tx, name), &effect, height);
                 self.write(tx.sender, &effect, height);
                 Outcome::Applied(effect)
             }

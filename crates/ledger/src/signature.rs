@@ -13,7 +13,7 @@ use crate::ticket::Ticket;
 use crate::tx::{Action, SIGNATURE_OCTETS, SignedTx, Tx};
 use srwan_wire::id::AccountKey;
 use srwan_wire::receipt::{Signable, Signed};
-use srwan_wire::sign::claim::{Claim, all_true, each_true};
+use srwan_wire::sign::claim::{Claim, Keys, all_true, each_true};
 
 /// Transactions that are remembered: many blocks' worth, in about 12 MB.
 const REMEMBERED_MAX: usize = 65_536;
@@ -45,8 +45,10 @@ pub struct Known {
     pub ticket: Option<Signers>,
 }
 
-/// What follows from the bytes of a transaction, which are made once.
-pub(crate) struct Form {
+/// What follows from the bytes of a transaction. To make it costs a microsecond, so whoever handles many
+/// transactions makes it once for each.
+#[derive(Clone, Debug)]
+pub struct Form {
     /// The transaction's name.
     pub hash: TxHash,
     /// Octets of the signed transaction.
@@ -56,7 +58,9 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    pub(crate) fn of(tx: &SignedTx) -> Self {
+    /// That of a transaction.
+    #[must_use]
+    pub fn of(tx: &SignedTx) -> Self {
         let bytes = borsh::to_vec(tx).expect("writing to a Vec does not fail");
         let hash = TxHash(digest("srwan tx hash v1", &[body(&bytes)]));
         let name = digest("srwan checked v1", &[&hash.0, &tx.signature.0]);
@@ -82,30 +86,48 @@ type Name = [u8; 32];
 pub struct Checked {
     known: BTreeMap<Name, Known>,
     order: VecDeque<Name>,
+    keys: Keys,
 }
 
 impl Checked {
     /// Nothing is known.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { known: BTreeMap::new(), order: VecDeque::new() }
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Checks all signatures of `txs` that are not known yet, at once, and remembers the valid ones.
-    ///
-    /// A ticket of a lane that `state` does not have is remembered for its sender alone.
     pub fn check(&mut self, state: &State, txs: &[SignedTx]) {
-        let mut batch = Batch::default();
-        for tx in txs {
-            let form = Form::of(tx);
-            if self.known.get(&form.name).is_none_or(|known| lacks(known, state, &tx.body)) {
-                batch.add(state, tx, &form);
+        let forms: Vec<Form> = txs.iter().map(Form::of).collect();
+        let valid = self.unchecked(state, txs.iter().zip(&forms)).check();
+        self.merge(valid);
+    }
+
+    /// The signatures of transactions that are not known yet. To check them takes neither the state nor this
+    /// memory, so both are free for others meanwhile; [`Checked::merge`] takes what comes of it.
+    ///
+    /// A ticket of a lane that `state` does not have is checked for its sender alone.
+    #[must_use]
+    pub fn unchecked<'a>(
+        &self,
+        state: &State,
+        txs: impl Iterator<Item = (&'a SignedTx, &'a Form)>,
+    ) -> Unchecked {
+        let mut batches = vec![Batch::default()];
+        let is_unknown = |(tx, form): &(&SignedTx, &Form)| {
+            self.known.get(&form.name).is_none_or(|known| lacks(known, state, &tx.body))
+        };
+        for (tx, form) in txs.filter(is_unknown) {
+            if batches.last().is_none_or(|batch| batch.claims.len() >= BATCH_MAX) {
+                batches.push(Batch::default());
             }
-            if batch.claims.len() >= BATCH_MAX {
-                self.finish(core::mem::take(&mut batch));
+            if let Some(batch) = batches.last_mut() {
+                batch.add(state, tx, form);
             }
         }
-        self.finish(batch);
+        let mut keys = Keys::default();
+        batches.iter().for_each(|batch| keys.merge(self.keys.of(&batch.claims)));
+        Unchecked { batches, keys }
     }
 
     /// What is known of a transaction; `None` if nothing is.
@@ -127,16 +149,17 @@ impl Checked {
 
     /// Takes over what another found out.
     pub fn merge(&mut self, other: Self) {
+        self.keys.merge(other.keys);
         let known = |name| other.known.get(name).map(|known| (*name, *known));
         other.order.iter().filter_map(known).for_each(|(name, known)| self.remember(name, known));
     }
 
     fn finish(&mut self, batch: Batch) {
-        if all_true(&batch.claims) {
+        if all_true(&batch.claims, &mut self.keys) {
             batch.entries.into_iter().for_each(|entry| self.remember(entry.name, entry.known));
             return;
         }
-        let verdicts = each_true(&batch.claims);
+        let verdicts = each_true(&batch.claims, &mut self.keys);
         let mut from = 0;
         for entry in batch.entries {
             let until = from + entry.claims;
@@ -156,6 +179,22 @@ impl Checked {
                 self.known.remove(&oldest);
             }
         }
+    }
+}
+
+/// Signatures that have yet to be checked.
+pub struct Unchecked {
+    batches: Vec<Batch>,
+    keys: Keys,
+}
+
+impl Unchecked {
+    /// Checks them; what is returned knows the transactions all of whose signatures are valid.
+    #[must_use]
+    pub fn check(self) -> Checked {
+        let mut checked = Checked { keys: self.keys, ..Checked::new() };
+        self.batches.into_iter().for_each(|batch| checked.finish(batch));
+        checked
     }
 }
 

@@ -298,11 +298,25 @@ impl State {
         checked: &Checked,
     ) -> Result<BlockOutcome, BlockError> {
         let forms: Vec<Form> = block.txs.iter().map(Form::of).collect();
+        self.execute_forms(block, &forms, checked)
+    }
+
+    /// The same of transactions whose `forms` are known, in their order.
+    ///
+    /// **Errors:** the same.
+    ///
+    /// **Panics:** the same.
+    pub fn execute_forms(
+        &mut self,
+        block: &Block,
+        forms: &[Form],
+        checked: &Checked,
+    ) -> Result<BlockOutcome, BlockError> {
         let tx_root = root_of_names(forms.iter().map(|form| form.hash));
         self.check_header(&self.parent(), &block.header, tx_root)?;
         let height = block.header.height;
         let apply = |(tx, form)| self.apply_form(tx, form, height, checked.known(form));
-        let receipts = block.txs.iter().zip(&forms).map(apply).collect();
+        let receipts = block.txs.iter().zip(forms).map(apply).collect();
         self.tip = block.header.hash();
         self.stated = block.header.state_height;
         let events = self.end_block(height, &block.header.voters);

@@ -9,7 +9,7 @@ use srwan_engine::light;
 use srwan_engine::seam::{FinalBlock, Payload};
 use srwan_ledger::block::{BLOCK_OCTETS_MAX, Block, Header};
 use srwan_ledger::state::State;
-use srwan_ledger::tx::{SignedTx, size_octets};
+use srwan_ledger::tx::SignedTx;
 use srwan_wire::id::{Height, ValidatorKey};
 
 use crate::committee;
@@ -53,7 +53,9 @@ impl Carried {
     pub fn decode(payload: &Payload) -> Option<Self> {
         let header: Header = borsh::from_slice(&payload.header).ok()?;
         let body: Body = borsh::from_slice(&payload.body).ok()?;
-        let octets: u64 = body.txs.iter().map(size_octets).sum();
+        // All that the body has beside its transactions: their number, and the evidence.
+        let beside = 4 + encode(&body.evidence).len();
+        let octets = u64::try_from(payload.body.len().saturating_sub(beside)).ok()?;
         let carried = Self { block: Block { header, txs: body.txs }, evidence: body.evidence };
         (octets <= BLOCK_OCTETS_MAX).then_some(carried)
     }

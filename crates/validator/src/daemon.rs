@@ -1,6 +1,5 @@
 //! Starting and stopping: configuration, key, files, engine, RPC, and back.
 
-use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -184,26 +183,13 @@ fn engine_config(
     let directory = store.engine_directory();
     let mut engine = srwan_engine::Config::new(secret.seed(), &state.chain().0, directory);
     engine.listen = Some(config.p2p_listen);
-    engine.reach = reach(state);
+    // Validators that can only be reached from inside one network may share addresses.
+    engine.reach = Reach::of(state.validators().map(|(_, row)| row.address.ip()));
     engine.timeouts = timeouts(&config.pacing);
     if let Some(blocks) = std::num::NonZeroU64::new(state.params().committee_blocks) {
         engine.epoch_blocks = blocks;
     }
     engine
-}
-
-/// Validators that can only be reached from inside one network may share addresses.
-fn reach(state: &State) -> Reach {
-    let is_inside = |address: IpAddr| match address.to_canonical() {
-        IpAddr::V4(address) => {
-            address.is_loopback() || address.is_private() || address.is_link_local()
-        }
-        IpAddr::V6(address) => {
-            address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
-        }
-    };
-    let mut validators = state.validators();
-    if validators.any(|(_, v)| is_inside(v.address.ip())) { Reach::Private } else { Reach::Public }
 }
 
 /// A leader gets its longest pause, of which the engine waits three quarters of this time at most, and

@@ -131,9 +131,7 @@ fn take_txs(ledger: &Ledger, bytes: &[u8]) {
         debug!(octets = bytes.len(), "a peer sent something else than transactions");
         return;
     };
-    for tx in txs {
-        if let Err(why) = ledger.submit(tx, Origin::Peer) {
-            debug!(code = why.code, "a peer's transaction is not taken");
-        }
+    for why in ledger.submit(txs, Origin::Peer).into_iter().filter_map(Result::err) {
+        debug!(code = why.code, "a peer's transaction is not taken");
     }
 }

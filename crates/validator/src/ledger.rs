@@ -12,8 +12,9 @@ use srwan_api::ledger::problem;
 use srwan_engine::Handle;
 use srwan_ledger::block::{Block, BlockError};
 use srwan_ledger::hash::TxHash;
+use srwan_ledger::outcome::BlockOutcome;
 use srwan_ledger::rejection::Rejection;
-use srwan_ledger::signature::Checked;
+use srwan_ledger::signature::{Checked, Form};
 use srwan_ledger::state::State;
 use srwan_ledger::tx::{Action, SignedTx};
 use srwan_wire::id::Height;
@@ -42,20 +43,26 @@ impl View {
     /// Executes a block that follows the state, and indexes what it did.
     ///
     /// **Errors:** the block does not follow; nothing has changed.
-    pub fn execute(&mut self, block: &Block) -> Result<(), BlockError> {
+    pub fn execute(&mut self, block: &Block) -> Result<BlockOutcome, BlockError> {
         let mut checked = Checked::new();
         checked.check(&self.state, &block.txs);
-        self.execute_checked(block, &checked)
+        let forms: Vec<Form> = block.txs.iter().map(Form::of).collect();
+        self.execute_forms(block, &forms, &checked)
     }
 
-    /// The same; signatures that `checked` knows are not checked again.
+    /// The same of transactions whose forms are known; signatures that `checked` knows are not checked again.
     ///
     /// **Errors:** the same.
-    pub fn execute_checked(&mut self, block: &Block, checked: &Checked) -> Result<(), BlockError> {
-        let outcome = self.state.execute_checked(block, checked)?;
+    pub fn execute_forms(
+        &mut self,
+        block: &Block,
+        forms: &[Form],
+        checked: &Checked,
+    ) -> Result<BlockOutcome, BlockError> {
+        let outcome = self.state.execute_forms(block, forms, checked)?;
         self.index.after_block(block, &outcome, &self.state);
         self.time = block.header.time;
-        Ok(())
+        Ok(outcome)
     }
 }
 
@@ -147,17 +154,29 @@ impl Ledger {
         self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether all that `view` would execute of `txs` is signed by its senders; checks what is not
-    /// known yet at once, and remembers it for the execution.
-    pub fn are_signed(&self, view: &View, txs: &[SignedTx]) -> bool {
-        let mut checked = self.checked();
-        checked.check(&view.state, txs);
-        let height = view.state.next_height();
-        let is_forged = |tx: &SignedTx| {
-            let formed = view.state.check_form_checked(tx, height, &checked);
+    /// Whether all that would be executed of `txs` is signed by its senders; checks what is not known
+    /// yet at once, and remembers it for the execution.
+    pub fn are_signed(&self, txs: &[SignedTx]) -> bool {
+        let forms = self.check_signatures(txs);
+        let (view, checked) = (self.view(), self.checked());
+        let is_forged = |(tx, form): (&SignedTx, &Form)| {
+            let formed = view.state.check_form_checked(tx, form, &checked);
             formed == Err(Rejection::BadSignature)
         };
-        !txs.iter().any(is_forged)
+        !txs.iter().zip(&forms).any(is_forged)
+    }
+
+    /// Checks the signatures of `txs` that are not known yet, all at once. Nobody waits for it: no lock
+    /// is held meanwhile. Returns the transactions' forms, in their order.
+    fn check_signatures(&self, txs: &[SignedTx]) -> Vec<Form> {
+        let forms: Vec<Form> = txs.iter().map(Form::of).collect();
+        let unchecked = {
+            let view = self.view();
+            self.checked().unchecked(&view.state, txs.iter().zip(&forms))
+        };
+        let valid = unchecked.check();
+        self.checked().merge(valid);
+        forms
     }
 
     /// The last final headers, and who signed them.
@@ -165,47 +184,53 @@ impl Ledger {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a transaction, or says why not. Taking one again does no harm.
+    /// Takes transactions, or says why not, each for itself; their signatures are checked together.
+    /// Taking one again does no harm.
     ///
     /// **Errors:** the ledger's or the pool's reason.
-    pub fn submit(&self, tx: SignedTx, origin: Origin) -> Result<TxHash, ApiError> {
-        let taken = self.take(tx, origin);
-        if let Err(why) = &taken {
-            self.metrics.not_taken(&why.code);
+    pub fn submit(&self, txs: Vec<SignedTx>, origin: Origin) -> Vec<Result<TxHash, ApiError>> {
+        let forms = self.check_signatures(&txs);
+        let taken = txs.into_iter().zip(&forms).map(|(tx, form)| self.take(tx, form, origin));
+        let taken: Vec<_> = taken.collect();
+        let refused = taken.iter().filter_map(|taken| taken.as_ref().err());
+        refused.for_each(|why| self.metrics.not_taken(&why.code));
+        if self.has_ready() {
+            self.wake();
         }
         taken
     }
 
-    fn take(&self, tx: SignedTx, origin: Origin) -> Result<TxHash, ApiError> {
-        let hash = tx.body.hash();
+    fn take(&self, tx: SignedTx, form: &Form, origin: Origin) -> Result<TxHash, ApiError> {
+        let hash = form.hash;
         let view = self.view();
         if view.index.has_run(&hash) || self.mempool().contains(&hash) {
             return Ok(hash);
         }
         let next = view.state.account(&tx.body.sender).nonce;
-        let is_next = tx.body.nonce == next;
-        let mut signed = Checked::new();
-        signed.check(&view.state, std::slice::from_ref(&tx));
-        let valid = if is_next {
-            view.state.preview_checked(&tx, &signed).map(|_| ())
-        } else {
-            // What comes before it decides the rest.
-            let formed = view.state.check_form_checked(&tx, view.state.next_height(), &signed);
-            formed.and_then(|()| check_can_pay(&view.state, &tx))
-        };
-        valid.map_err(|rejection| problem(&rejection))?;
-        self.checked().merge(signed);
+        self.judge(&view, (&tx, form), next).map_err(|rejection| problem(&rejection))?;
         let copy = (origin == Origin::Here).then(|| tx.clone());
-        self.mempool().insert(tx, next).map_err(|error| error.problem())?;
-        drop(view);
+        self.mempool().insert(tx, form, next).map_err(|error| error.problem())?;
         if let Some(copy) = copy {
             self.metrics.taken(hash);
             self.outbox.put(&copy);
         }
-        if is_next {
-            self.wake();
-        }
         Ok(hash)
+    }
+
+    /// Whether a transaction may wait, its account's next nonce being `next`.
+    fn judge(
+        &self,
+        view: &View,
+        (tx, form): (&SignedTx, &Form),
+        next: u64,
+    ) -> Result<(), Rejection> {
+        let checked = self.checked();
+        if tx.body.nonce == next {
+            return view.state.preview_form(tx, form, &checked).map(drop);
+        }
+        // What comes before it decides the rest.
+        view.state.check_form_checked(tx, form, &checked)?;
+        check_can_pay(&view.state, tx)
     }
 
     /// Tells a waiting proposer that something changed.
@@ -226,18 +251,17 @@ impl Ledger {
     /// **Errors:** the block does not follow the state; nothing has changed.
     pub fn finalize(&self, block: &Block) -> Result<(), BlockError> {
         let started = Instant::now();
+        // Before anyone has to wait for the view: those that nobody voted on here may be many.
+        let forms = self.check_signatures(&block.txs);
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        let mut checked = self.checked();
-        checked.check(&view.state, &block.txs);
-        view.execute_checked(block, &checked)?;
-        drop(checked);
+        view.execute_forms(block, &forms, &self.checked())?;
         let height = block.header.height;
         let mut mempool = self.mempool();
         mempool.forget(&block.txs, |account| view.state.account(account).nonce);
         mempool.forget_expired(height);
         drop(mempool);
         drop(view);
-        let names: Vec<TxHash> = block.txs.iter().map(|tx| tx.body.hash()).collect();
+        let names: Vec<TxHash> = forms.iter().map(|form| form.hash).collect();
         self.metrics.executed(&names, started.elapsed());
         self.heights.send_replace(height);
         self.wake();

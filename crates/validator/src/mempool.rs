@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use srwan_api::http::ApiError;
 use srwan_ledger::hash::TxHash;
-use srwan_ledger::tx::{SignedTx, size_octets};
+use srwan_ledger::signature::Form;
+use srwan_ledger::tx::SignedTx;
 use srwan_wire::id::{AccountKey, Height};
 
 /// Transactions of one account that may wait: a router settles a few lanes at once.
@@ -92,7 +93,7 @@ impl Mempool {
     /// Lets a checked transaction wait; `next` is its account's next nonce in the state.
     ///
     /// **Errors:** [`PoolError`].
-    pub fn insert(&mut self, tx: SignedTx, next: u64) -> Result<TxHash, PoolError> {
+    pub fn insert(&mut self, tx: SignedTx, form: &Form, next: u64) -> Result<TxHash, PoolError> {
         let (account, nonce) = (tx.body.sender, tx.body.nonce);
         if nonce < next {
             return Err(PoolError::NonceUsed { next, got: nonce });
@@ -100,7 +101,7 @@ impl Mempool {
         if nonce - next >= PER_ACCOUNT_MAX {
             return Err(PoolError::NonceTooFar { next, got: nonce });
         }
-        let waiting = Waiting { hash: tx.body.hash(), octets: size_octets(&tx), tx };
+        let waiting = Waiting { hash: form.hash, octets: form.size_octets, tx };
         let hash = waiting.hash;
         if self.hashes.contains_key(&hash) {
             return Ok(hash);

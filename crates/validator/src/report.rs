@@ -32,9 +32,11 @@ impl Reporter {
             let proof = equivocation::Equivocation { key: validator, proof: proof.bytes.clone() };
             author.report_equivocation(nonce, proof)
         };
-        match ledger.submit(tx, Origin::Here) {
-            Ok(hash) => info!(%validator, %hash, "reported"),
-            Err(why) => warn!(%validator, code = why.code, why = why.why, "not reported"),
+        for taken in ledger.submit(vec![tx], Origin::Here) {
+            match taken {
+                Ok(hash) => info!(%validator, %hash, "reported"),
+                Err(why) => warn!(%validator, code = why.code, why = why.why, "not reported"),
+            }
         }
     }
 }

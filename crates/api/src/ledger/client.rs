@@ -6,8 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::{
-    Account, Block, Certificate, Header, Lane, Lanes, Proof, Status, Submit, Submitted, Supply,
-    Tickets, Tx, Validators,
+    Account, Block, Certificate, Header, Lane, Lanes, Proof, Status, Submit, SubmitMany, Submitted,
+    SubmittedMany, Supply, Tickets, Tx, Validators,
 };
 use crate::http::{ApiError, Call, HttpClient};
 use srwan_ledger::hash::TxHash;
@@ -49,6 +49,15 @@ impl LedgerClient {
     pub async fn submit(&self, tx: &SignedTx) -> Result<Submitted, ApiError> {
         let bytes = borsh_bytes(tx);
         self.http.post("/v1/tx", &Submit { tx: STANDARD.encode(bytes) }).await
+    }
+
+    /// Hands in several transactions, at most [`SUBMIT_MANY_MAX`](super::SUBMIT_MANY_MAX); each has an answer
+    /// of its own.
+    ///
+    /// **Errors:** the call failed as a whole.
+    pub async fn submit_many(&self, txs: &[SignedTx]) -> Result<SubmittedMany, ApiError> {
+        let txs = txs.iter().map(|tx| STANDARD.encode(borsh_bytes(tx))).collect();
+        self.http.post("/v1/txs", &SubmitMany { txs }).await
     }
 
     /// What became of a transaction; waits up to `wait` for it to be final.

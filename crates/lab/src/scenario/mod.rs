@@ -108,6 +108,8 @@ pub enum Role {
 pub struct RouterOverrides {
     /// Coins per GB relayed, as the router's own config writes it (`"inf"` = never for sale).
     pub coins_per_gb: Option<String>,
+    /// Coins that it sets aside for lanes; a lane's cap is a twentieth of it.
+    pub escrow_coins: Option<String>,
     /// Error put on the router's own clock input, in milliseconds.
     pub skew_ms: Option<i64>,
     /// Whether it delivers to the open Internet with source NAT.

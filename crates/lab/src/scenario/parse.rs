@@ -189,6 +189,7 @@ fn overrides(own: Option<&RawRouter>, common: &RawRouter, at: At) -> Result<Rout
     };
     Ok(RouterOverrides {
         coins_per_gb: own.coins_per_gb.clone().or_else(|| common.coins_per_gb.clone()),
+        escrow_coins: own.escrow_coins.clone().or_else(|| common.escrow_coins.clone()),
         skew_ms: own.skew_ms.or(common.skew_ms),
         egress: own.egress.or(common.egress),
         pulse: time("pulse_ms", own.pulse_ms, common.pulse_ms)?,

@@ -89,6 +89,7 @@ pub enum RawRole {
 #[serde(deny_unknown_fields)]
 pub struct RawRouter {
     pub coins_per_gb: Option<String>,
+    pub escrow_coins: Option<String>,
     pub skew_ms: Option<i64>,
     pub egress: Option<bool>,
     pub pulse_ms: Option<f64>,

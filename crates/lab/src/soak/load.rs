@@ -21,7 +21,7 @@ use srwan_wire::sign::AccountSecret;
 use crate::fabric::random::Random;
 
 use super::payer::{Entry, Payer, Wanted};
-use super::secret;
+use crate::cluster::secret;
 
 /// A running load.
 pub struct Load {

@@ -5,7 +5,6 @@
 //! audit the validators over their RPC all the while (scripts/ledger_audit.py). No root is needed.
 
 mod audit;
-mod cluster;
 mod load;
 mod payer;
 
@@ -17,13 +16,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use toml::Value;
 
 use crate::cli::SoakArgs;
+use crate::cluster::{self, Blueprint, Cluster, Member, Rules, Tip};
 use crate::fabric::random::Random;
 use crate::verbs::stop_on_signals;
 
 use audit::Audit;
-use cluster::{Blueprint, Cluster};
 use load::Load;
 
 /// Runs a soak and says what came of it; the exit code is 0 only if nothing was wrong.
@@ -46,7 +46,9 @@ fn soak(args: &SoakArgs, program: &Path, folder: &Path, stop: &Arc<AtomicBool>) 
     let lab = std::env::current_exe().context("this program has no file")?;
     let accounts = load::accounts(args.payers, args.seed);
     let (validators, seed) = (args.validators, args.seed);
-    let blueprint = Blueprint { folder, program, lab: &lab, validators, seed, accounts };
+    let lab = lab.as_path();
+    let rules = rules();
+    let blueprint = Blueprint { folder, program, lab, validators, seed, accounts, rules };
     let mut cluster = Cluster::lay_out(&blueprint)?;
     cluster.start()?;
     let urls = cluster.urls();
@@ -152,9 +154,9 @@ impl Soak {
         let deadline = Instant::now() + BACK_MAX;
         let target = self.cluster.height() + 1;
         loop {
-            self.cluster.members.iter_mut().try_for_each(cluster::Member::check_alive)?;
+            self.cluster.members.iter_mut().try_for_each(Member::check_alive)?;
             let tip = |at: &usize| self.cluster.members[*at].tip();
-            let tips: Vec<Result<cluster::Tip>> = victims.iter().map(tip).collect();
+            let tips: Vec<Result<Tip>> = victims.iter().map(tip).collect();
             let torn = tips.iter().flatten().find(|tip| !tip.conserved);
             anyhow::ensure!(torn.is_none(), "coins do not add up: {torn:?}");
             let lowest = tips.iter().map(|tip| tip.as_ref().map_or(0, |tip| tip.height)).min();
@@ -213,9 +215,8 @@ impl Soak {
 fn agree(cluster: &Cluster) -> Result<u64> {
     let deadline = Instant::now() + BACK_MAX;
     loop {
-        let tips: Vec<Result<cluster::Tip>> =
-            cluster.members.iter().map(cluster::Member::tip).collect();
-        let known: Vec<&cluster::Tip> = tips.iter().flatten().collect();
+        let tips: Vec<Result<Tip>> = cluster.members.iter().map(Member::tip).collect();
+        let known: Vec<&Tip> = tips.iter().flatten().collect();
         if let (Some(first), true) = (known.first(), known.len() == tips.len())
             && known.iter().all(|tip| tip.height == first.height)
         {
@@ -229,14 +230,18 @@ fn agree(cluster: &Cluster) -> Result<u64> {
     }
 }
 
-/// 32 bytes that a seed and a number decide: a ledger that lives for a soak has no secrets.
-fn secret(seed: u64, stream: u64) -> [u8; 32] {
-    let mut random = Random::new(seed, SECRET_STREAM + stream);
-    let mut secret = [0; 32];
-    for part in secret.chunks_mut(8) {
-        part.copy_from_slice(&random.next_u64().to_le_bytes());
+/// Small windows, so that lanes come and go within a soak.
+fn rules() -> Rules {
+    let params =
+        [("claim_window_blocks", 20), ("min_settle_bytes", 1_000_000), ("epoch_blocks", 100)];
+    let params = params.map(|(name, value)| (name.to_owned(), Value::Integer(value)));
+    Rules {
+        block_ms: BLOCK_MS,
+        idle_block_ms: IDLE_BLOCK_MS,
+        snapshot_blocks: SNAPSHOT_BLOCKS,
+        account_coins: ACCOUNT_COINS,
+        params: params.into_iter().collect(),
     }
-    secret
 }
 
 fn own_folder() -> PathBuf {
@@ -245,7 +250,13 @@ fn own_folder() -> PathBuf {
 
 /// Streams of draws: payers have the lowest numbers.
 const KILL_STREAM: u64 = 1 << 32;
-const SECRET_STREAM: u64 = 1 << 33;
+/// Blocks often enough that a kill hits each stage of one.
+const BLOCK_MS: u32 = 100;
+const IDLE_BLOCK_MS: u32 = 1_000;
+/// Snapshots often enough that a kill hits one now and then.
+const SNAPSHOT_BLOCKS: u32 = 50;
+/// For fees and lanes of the longest soak.
+const ACCOUNT_COINS: u32 = 10_000;
 /// Time between two kills: several blocks.
 const LIFE_MAX: Duration = Duration::from_millis(1_500);
 /// Time that a victim stays away: long enough for the others to go on without it.

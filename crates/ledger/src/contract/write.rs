@@ -10,6 +10,7 @@ use super::sla::Sla;
 use crate::amount::Amount;
 use crate::apply::{after, sum};
 use crate::hash::LeaseId;
+use crate::hash::TxHash;
 use crate::outcome::Effect;
 use crate::state::State;
 use crate::ticket::Ticket;
@@ -111,7 +112,12 @@ impl State {
     }
 
     /// Keeps what a settled ticket says about the routers of its lane.
-    pub(crate) fn note_ticket(&mut self, tx: &Tx, effect: &Effect, height: Height) {
+    pub(crate) fn note_ticket(
+        &mut self,
+        (tx, evidence): (&Tx, TxHash),
+        effect: &Effect,
+        height: Height,
+    ) {
         let (Action::Ticket(ticket), Effect::Settled(settlement)) = (&tx.action, effect) else {
             return;
         };
@@ -124,7 +130,6 @@ impl State {
         }
         let payer = self.lanes.get(&ticket.lane).expect("the ticket settled it").payer;
         if self.is_bonded(&payer) {
-            let evidence = tx.hash();
             let of = |router: &AccountKey| Finding {
                 payer,
                 fee: tx.fee,

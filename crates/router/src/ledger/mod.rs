@@ -6,6 +6,8 @@
 //! This room decides no prices and no amounts but the escrow that the operator wrote down.
 
 mod convert;
+mod funding;
+mod opening;
 mod validators;
 mod waiter;
 mod wallet;
@@ -20,12 +22,13 @@ use srwan_ledger::hash::TxHash;
 use srwan_ledger::tx::{Action, Author, SignedTx};
 use srwan_node::LedgerFact;
 use srwan_node::pay::{Evidence, LaneRequest};
-use srwan_wire::id::{ChainId, Height, LaneId, LaneLabel, Octets};
+use srwan_wire::id::{ChainId, LaneId, LaneLabel, Octets};
 use srwan_wire::sign::AccountSecret;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use convert::OpenLimits;
+use funding::Funding;
+use opening::is_over;
 pub use validators::{VALIDATORS_MAX, Validators};
 use waiter::Waiter;
 pub use wallet::{TicketPhase, TicketState, WalletView};
@@ -58,6 +61,9 @@ pub struct Pace {
     pub hold: Duration,
     /// One wait for a transaction's block; it is repeated.
     pub wait: Duration,
+    /// How long a lane waits to be opened for a ledger that takes no transactions, or for the escrow. Less than the
+    /// 30 s within which the node wants a lane; a failure costs 30 s more.
+    pub patience: Duration,
 }
 
 impl Pace {
@@ -66,14 +72,9 @@ impl Pace {
         refresh: Duration::from_secs(2),
         hold: Duration::from_secs(10),
         wait: Duration::from_secs(10),
+        patience: Duration::from_secs(10),
     };
 }
-
-/// Lives of a lane, in blocks, less than the most allowed, so that a block between asking and opening does no harm.
-const EXPIRY_MARGIN_BLOCKS: u64 = 10;
-
-/// Tickets whose fees a lane sets aside.
-const TICKETS_RESERVED: u64 = 16;
 
 /// Octets of a ticket with all statements. Source: `srwan_ledger::tx::TX_OCTETS_MAX` says "about 4 kB".
 const TICKET_OCTETS: u64 = 4_096;
@@ -104,6 +105,9 @@ pub struct Ledger {
     pace: Pace,
     /// What waits for the ledger to come back, by lane: closing and settling are repeated until they are done.
     waiting: BTreeMap<LaneId, Waiting>,
+    funding: Funding,
+    /// Lanes to open once the ledger takes transactions and the escrow is there, each with its end of patience.
+    opening: Vec<(Instant, LaneRequest)>,
     done: (mpsc::Sender<Done>, mpsc::Receiver<Done>),
 }
 
@@ -132,6 +136,7 @@ enum Due {
 
 /// What became of something that was awaited beside the task.
 enum Done {
+    Funded { is_final: bool },
     Ticket { lane: LaneId, hash: TxHash, tx: Option<Box<Tx>> },
     Closed { lane: LaneId, is_final: bool },
     Opened { label: LaneLabel, result: Result<LedgerFact, Option<ApiError>> },
@@ -171,7 +176,8 @@ impl Ledger {
     ) -> (Self, watch::Receiver<WalletView>) {
         let (view, seen) = watch::channel(WalletView::new(secret.public()));
         let (waiting, done) = (BTreeMap::new(), mpsc::channel(JOBS_MAX));
-        (Self { client, secret, escrow, facts, view, pace: Pace::DEFAULT, waiting, done }, seen)
+        let (pace, funding, opening) = (Pace::DEFAULT, Funding::Wanted, Vec::new());
+        (Self { client, secret, escrow, facts, view, pace, waiting, funding, opening, done }, seen)
     }
 
     /// The same at another pace.
@@ -193,12 +199,18 @@ impl Ledger {
                 Some(done) = self.done.1.recv() => self.finish(done).await,
                 _ = refresh.tick() => self.refresh(&mut session).await,
             }
+            if self.funding == Funding::Done || self.opening.iter().any(|(until, _)| is_over(until))
+            {
+                self.open_postponed(&session).await;
+            }
         }
     }
 
     async fn take(&mut self, session: &mut Option<Session>, job: Job) {
         match job {
-            Job::Open(request) => self.open_lane(session, request).await,
+            Job::Open(request) => {
+                self.open_lane(session, request, Instant::now() + self.pace.patience).await;
+            }
             Job::Close(lane) => self.remember(lane, |waiting| waiting.close = true),
             Job::Settle(evidence) => {
                 self.remember(evidence.lane, |waiting| waiting.ticket = Some(*evidence));
@@ -235,6 +247,7 @@ impl Ledger {
         let tickets = self.client.tickets_of(self.secret.public()).await;
         let height = session.status.height;
         self.view.send_modify(|view| view.update(account, tickets, height));
+        self.fund(session).await;
         self.work_off(session).await;
     }
 
@@ -250,9 +263,6 @@ impl Ledger {
         let chain = session.chain;
         self.tell(LedgerFact::Chain(chain)).await;
         self.close_forgotten().await;
-        if let Err(error) = self.fill_escrow(&session).await {
-            tracing::warn!(code = crate::fault::LEDGER_REFUSED, %error, "escrow");
-        }
         tracing::info!(chain = session.status.chain, %chain, "ledger");
         Some(session)
     }
@@ -264,70 +274,6 @@ impl Ledger {
         for lane in open.filter_map(|lane| LaneId::from_hex(&lane.lane)) {
             tracing::info!(%lane, "closing a lane of an earlier run");
             self.waiting.entry(lane).or_default().close = true;
-        }
-    }
-
-    /// Locks what the escrow lacks for new lanes, as far as the account has it.
-    async fn fill_escrow(&self, session: &Session) -> Result<(), ApiError> {
-        let account = self.client.account(self.secret.public()).await?;
-        let amounts = [&account.escrow_free_coins, &account.balance_coins];
-        let [free, balance] = amounts.map(|text| Amount::parse_coins(text).unwrap_or(Amount::ZERO));
-        // What lanes of an earlier run still hold comes back to the escrow, but not yet.
-        let missing = self.escrow.saturating_sub(free);
-        let spare = balance.saturating_sub(session.fees.required(TICKET_OCTETS));
-        let amount = missing.min(spare);
-        if amount.is_zero() {
-            return Ok(());
-        }
-        let tx = self.submit(session, Action::EscrowAdd { amount }).await?;
-        tracing::info!(coins = %amount, tx = %tx.body.hash(), "escrow");
-        Ok(())
-    }
-
-    async fn open_lane(&mut self, session: &mut Option<Session>, request: LaneRequest) {
-        let label = request.label;
-        let Some(ready) = session else {
-            return self.tell(LedgerFact::OpenFailed { label }).await;
-        };
-        let limits = match self.client.status().await {
-            Ok(status) => open_limits(&status, &ready.fees),
-            Err(error) => return self.open_failed(label, &error).await,
-        };
-        let action = Action::LaneOpen(convert::lane_open(&request, limits));
-        match self.submit(ready, action).await {
-            Ok(tx) => self.await_open(label, tx),
-            Err(error) => self.open_failed(label, &error).await,
-        }
-    }
-
-    async fn open_failed(&mut self, label: LaneLabel, error: &ApiError) {
-        tracing::warn!(code = crate::fault::LEDGER_REFUSED, label = label.0, %error, "no lane");
-        self.view.send_modify(|view| view.lane_refused(error));
-        self.tell(LedgerFact::OpenFailed { label }).await;
-    }
-
-    /// Waits beside the task until the lane is final.
-    fn await_open(&self, label: LaneLabel, tx: SignedTx) {
-        let (waiter, done) = (self.waiter(), self.done.0.clone());
-        tokio::spawn(async move {
-            let result = waiter.opened(&tx, label).await;
-            // The receiver is gone only when the router ends.
-            let _ended = done.send(Done::Opened { label, result }).await;
-        });
-    }
-
-    async fn finish_open(
-        &mut self,
-        label: LaneLabel,
-        result: Result<LedgerFact, Option<ApiError>>,
-    ) {
-        match result {
-            Ok(fact) => {
-                self.view.send_modify(WalletView::lane_opened);
-                self.tell(fact).await;
-            }
-            Err(Some(problem)) => self.open_failed(label, &problem).await,
-            Err(None) => self.tell(LedgerFact::OpenFailed { label }).await,
         }
     }
 
@@ -442,6 +388,9 @@ impl Ledger {
         match done {
             Done::Ticket { lane, hash, tx } => self.finish_ticket(lane, hash, tx).await,
             Done::Opened { label, result } => self.finish_open(label, result).await,
+            Done::Funded { is_final: true } => self.funding = Funding::Done,
+            // It waits nowhere any more: what is missing is looked at anew.
+            Done::Funded { is_final: false } => self.funding = Funding::Wanted,
             Done::Closed { lane, is_final } => {
                 let waiting = self.waiting.entry(lane).or_default();
                 waiting.in_flight = false;
@@ -511,15 +460,6 @@ impl Ledger {
     async fn tell(&self, fact: LedgerFact) {
         // The receiver is gone only when the router ends.
         let _ended = self.facts.send(fact).await;
-    }
-}
-
-fn open_limits(status: &Status, fees: &srwan_ledger::fee::FeeSchedule) -> OpenLimits {
-    let life = status.params.lane_blocks_max.saturating_sub(EXPIRY_MARGIN_BLOCKS).max(1);
-    let reserve = fees.required(TICKET_OCTETS).base().saturating_mul(TICKETS_RESERVED);
-    OpenLimits {
-        expiry: Height(status.height.saturating_add(life)),
-        fee_reserve: Amount::from_base(reserve),
     }
 }
 

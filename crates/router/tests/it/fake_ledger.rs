@@ -11,6 +11,7 @@ use axum::routing::{get, post};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use srwan_ledger::amount::Amount;
 use srwan_ledger::tx::{Action, SignedTx};
 use srwan_wire::id::{ChainId, LaneId};
 use std::collections::BTreeMap;
@@ -27,6 +28,10 @@ pub struct Chain {
     /// Tickets that paid something, by lane.
     pub paying: BTreeMap<LaneId, u32>,
     nonces: BTreeMap<String, u64>,
+    /// Coins that escrows were given.
+    pub escrowed: Amount,
+    /// Coins of every account.
+    pub balance: Amount,
     done: BTreeMap<String, Value>,
 }
 
@@ -34,6 +39,7 @@ pub struct Chain {
 #[derive(Default)]
 struct Own {
     is_away: bool,
+    is_syncing: bool,
     lag: u64,
     chain_id: Option<String>,
     waiting: Vec<SignedTx>,
@@ -68,6 +74,11 @@ impl Validator {
 
     pub fn set_away(&self, is_away: bool) {
         self.own().is_away = is_away;
+    }
+
+    /// It answers, but takes no transactions.
+    pub fn set_syncing(&self, is_syncing: bool) {
+        self.own().is_syncing = is_syncing;
     }
 
     /// It knows nothing of the last so many blocks, and of no lane.
@@ -122,6 +133,13 @@ impl Chain {
             return;
         }
         *nonce += 1;
+        if let Action::EscrowAdd { amount } = &tx.body.action {
+            self.escrowed = self.escrowed.checked_add(*amount).unwrap();
+            let applied = json!({ "schema": "srwan.ledger.tx/1", "hash": tx.body.hash().to_string(),
+                "status": "applied", "height": self.height, "fee_coins": "0", "effect": null,
+                "problem": null });
+            self.done.insert(tx.body.hash().to_string(), applied);
+        }
         let Action::Ticket(ticket) = &tx.body.action else { return };
         let claimed = ticket.receipt.body.octets.min(ticket.delivery.body.octets).0;
         let before = self.settled.get(&ticket.lane).copied().unwrap_or(0);
@@ -193,12 +211,16 @@ async fn account(
     Path(key): Path<String>,
 ) -> Result<Response, Response> {
     validator.answers()?;
+    let (balance, escrow) = {
+        let chain = validator.chain();
+        (chain.balance.saturating_sub(chain.escrowed).to_string(), chain.escrowed.to_string())
+    };
     let nonce = validator.chain().nonces.get(&key).copied().unwrap_or(0);
     let waiting = validator.own().waiting.iter().map(|tx| tx.body.nonce + 1).max().unwrap_or(0);
     Ok(ok(&json!({
-        "schema": "srwan.ledger.account/1", "account": key, "balance_coins": "0", "nonce": nonce,
-        "next_nonce": nonce.max(waiting), "escrow_free_coins": "0", "lanes_coins": "0", "lanes": 0,
-        "earned_coins": "0", "applied_coins": "0", "router": null, "vote": null,
+        "schema": "srwan.ledger.account/1", "account": key, "balance_coins": balance,
+        "nonce": nonce, "next_nonce": nonce.max(waiting), "escrow_free_coins": escrow,
+        "lanes_coins": "0", "lanes": 0, "earned_coins": "0", "applied_coins": "0", "router": null, "vote": null,
     })))
 }
 
@@ -224,6 +246,9 @@ async fn lane(
 
 async fn submit(State(validator): State<Validator>, body: Bytes) -> Result<Response, Response> {
     validator.answers()?;
+    if validator.own().is_syncing {
+        return Err(problem(StatusCode::SERVICE_UNAVAILABLE, "SRW-L805"));
+    }
     let body: Value = serde_json::from_slice(&body).unwrap();
     let octets = STANDARD.decode(body["tx"].as_str().unwrap()).unwrap();
     let tx: SignedTx = borsh::from_slice(&octets).unwrap();

@@ -19,6 +19,7 @@ const QUICK: Pace = Pace {
     refresh: Duration::from_millis(5),
     hold: Duration::from_millis(5),
     wait: Duration::from_millis(20),
+    patience: Duration::from_millis(400),
 };
 
 /// Longer than anything here takes on a loaded machine.
@@ -57,11 +58,15 @@ impl Task {
     }
 
     fn start_at(pace: Pace, urls: &[&str]) -> Self {
+        Self::funded(pace, urls, Amount::ZERO)
+    }
+
+    fn funded(pace: Pace, urls: &[&str], escrow: Amount) -> Self {
         let urls: Vec<String> = urls.iter().map(|url| (*url).to_owned()).collect();
         let (sender, facts) = mpsc::channel(100);
         let secret = AccountSecret::from_seed(&[1; 32]);
         let client = Validators::new(&urls).unwrap();
-        let (task, _view) = Ledger::new(client, secret, Amount::ZERO, sender);
+        let (task, _view) = Ledger::new(client, secret, escrow, sender);
         let (jobs, waiting) = mpsc::channel(100);
         tokio::spawn(task.at(pace).run(waiting));
         Self { jobs, facts, told: Vec::new() }
@@ -129,6 +134,24 @@ async fn what_is_owed_waits_for_the_ledger_and_is_settled_once() {
     assert_eq!(validator.handed_in().len(), before);
     let once: BTreeMap<LaneId, u32> = (1..=3).map(|number| (lane(number), 1)).collect();
     assert_eq!(validator.chain().paying, once);
+}
+
+#[tokio::test]
+async fn the_escrow_waits_until_the_ledger_takes_transactions_and_is_locked_once() {
+    let validator = Validator::start(&chain()).await;
+    validator.chain().balance = Amount::from_coins(100).unwrap();
+    validator.set_syncing(true);
+    let escrow = Amount::from_coins(20).unwrap();
+    let _task = Task::funded(QUICK, &[&validator.url], escrow);
+    tokio::time::sleep(QUICK.refresh * 4).await;
+    assert!(validator.handed_in().is_empty());
+    validator.set_syncing(false);
+    until("handed in", || !validator.handed_in().is_empty()).await;
+    validator.lose_waiting();
+    make_blocks(&validator);
+    until("locked", || validator.chain().escrowed == escrow).await;
+    tokio::time::sleep(QUICK.refresh * 4).await;
+    assert_eq!(validator.chain().escrowed, escrow);
 }
 
 #[tokio::test]

@@ -122,3 +122,29 @@ fn a_path_that_is_pinned_before_anything_is_measured_gets_its_lane() {
     assert!(world.host_sends(0, 2, b"pinned"), "the pinned path is engaged");
     assert_eq!(world.view(0).paid.iter().filter(|l| l.phase == LanePhase::Ready).count(), 1);
 }
+
+#[test]
+fn a_lane_whose_cap_is_used_up_while_the_ledger_is_halted_is_left_for_the_default_path() {
+    // Two MB at the reference price: used up within a few seconds, long before any other lane can be final.
+    let mut world = fresh(&WorldConfig { lane_cap: 20_000_000, ..WorldConfig::new(3) }, 6);
+    world.run(Duration::from_secs(25));
+    assert!(world.host_sends(0, 2, b"engaged"));
+    world.bank.halted = true;
+    let payload = vec![0x5a; 1_200];
+    let (mut engaged, mut default) = (0, 0);
+    for _ in 0..5_000 {
+        match world.host_sends(0, 2, &payload) {
+            true => engaged += 1,
+            false => default += 1,
+        }
+        world.run(Duration::from_millis(2));
+    }
+    world.run(Duration::from_secs(1));
+    assert!(engaged > 1_400, "the funded cap is used: {engaged} packets");
+    assert!(default > 2_000, "and then the default path: {default} packets");
+    let arrived = world.delivered.iter().filter(|d| d.packet.ends_with(&payload)).count();
+    assert!(arrived + 100 > 5_000, "{arrived} of 5,000 arrived");
+    world.bank.halted = false;
+    world.run(Duration::from_secs(60));
+    assert!(world.host_sends(0, 2, b"engaged again"));
+}

@@ -13,7 +13,7 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use srwan_api::http::ApiError;
-use srwan_api::ledger::Event;
+use srwan_api::ledger::{Event, Happened};
 use tokio::time::timeout;
 
 use super::Served;
@@ -35,6 +35,29 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 #[serde(deny_unknown_fields)]
 pub struct EventsQuery {
     from: Option<u64>,
+    /// One kind alone; the numbers of the others are left out.
+    kind: Option<Kind>,
+}
+
+/// Kinds of events, as they are written in them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Kind {
+    Tx,
+    Settled,
+    Rule,
+    Block,
+}
+
+impl Kind {
+    const fn of(event: &Event) -> Self {
+        match event.what {
+            Happened::Tx { .. } => Self::Tx,
+            Happened::Settled { .. } => Self::Settled,
+            Happened::Rule { .. } => Self::Rule,
+            Happened::Block { .. } => Self::Block,
+        }
+    }
 }
 
 pub async fn events(
@@ -50,7 +73,7 @@ pub async fn events(
             .fix("connect with a WebSocket client")
     })?;
     let upgrade = upgrade.max_message_size(MESSAGE_OCTETS_MAX).max_frame_size(MESSAGE_OCTETS_MAX);
-    Ok(upgrade.on_upgrade(move |socket| tell(served, socket, from)).into_response())
+    Ok(upgrade.on_upgrade(move |socket| tell(served, socket, (from, query.kind))).into_response())
 }
 
 /// The number of the first event to send: what was asked for if it is kept, else the next one.
@@ -69,7 +92,7 @@ fn first(served: &Served, asked: Option<u64>) -> Result<u64, Problem> {
     }
 }
 
-async fn tell(served: Arc<Served>, mut socket: WebSocket, from: u64) {
+async fn tell(served: Arc<Served>, mut socket: WebSocket, (from, kind): (u64, Option<Kind>)) {
     let mut heights = served.ledger.watch_heights();
     let mut stop = served.stop.clone();
     let mut next = from;
@@ -81,7 +104,8 @@ async fn tell(served: Arc<Served>, mut socket: WebSocket, from: u64) {
         };
         for event in batch {
             next = event.seq + 1;
-            if !send(&mut socket, &event).await {
+            let is_wanted = kind.is_none_or(|kind| kind == Kind::of(&event));
+            if is_wanted && !send(&mut socket, &event).await {
                 return;
             }
         }

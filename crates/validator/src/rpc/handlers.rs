@@ -4,33 +4,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
-use axum::body::{Body, to_bytes};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use http_body_util::LengthLimitError;
 use serde::Deserialize;
 use srwan_api::http::ApiError;
 use srwan_api::ledger as api;
 use srwan_ledger::hash::TxHash;
 use srwan_ledger::lane::Lane;
 use srwan_ledger::outcome::{Outcome, TxReceipt};
-use srwan_ledger::tx::SignedTx;
 use srwan_wire::id::{AccountKey, LaneId};
 
+use super::Served;
 use super::answer::{Problem, bad_request, not_found};
-use super::{BODY_OCTETS_MAX, Served};
 use crate::body::Carried;
-use crate::ledger::{Origin, View};
+use crate::ledger::View;
 
 /// Lanes in one answer.
 const LANES_MAX: usize = 1_000;
 /// Settlements in one answer.
 const TICKETS_MAX: usize = 200;
-/// Time for a request's body: 16 KiB over the slowest link that a wallet has.
-const BODY_PATIENCE: Duration = Duration::from_secs(10);
 
 pub type Answer<T> = Result<Json<T>, Problem>;
 pub type App = State<Arc<Served>>;
@@ -78,56 +71,6 @@ pub async fn status(State(served): App) -> Json<api::Status> {
         params: api::Params::of(state.params()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     })
-}
-
-pub async fn submit(
-    State(served): App,
-    body: Body,
-) -> Result<(StatusCode, Json<api::Submitted>), Problem> {
-    let read = tokio::time::timeout(BODY_PATIENCE, to_bytes(body, BODY_OCTETS_MAX));
-    let body = read.await.map_err(|_| too_slow())?.map_err(|error| too_large(&error))?;
-    let tx = decode_tx(&body)?;
-    check_taking(&served)?;
-    let hash = served.ledger.submit(tx, Origin::Here)?.to_string();
-    let submitted = api::Submitted { schema: "srwan.ledger.submitted/1".to_owned(), hash };
-    Ok((StatusCode::ACCEPTED, Json(submitted)))
-}
-
-fn check_taking(served: &Served) -> Result<(), Problem> {
-    let refused = ApiError::new(503, "SRW-L802", "the ledger takes no transactions");
-    let fix = "ask again later, or ask another validator";
-    if !served.ledger.is_accepting() {
-        return Err(Problem(refused.why("its disk failed, or it is stopping").fix(fix)));
-    }
-    let standing = served.ledger.standing();
-    if standing.syncing {
-        let why = format!("it is catching up, {} blocks behind what it knows", standing.behind);
-        let refused = ApiError { code: "SRW-L805".to_owned(), ..refused };
-        return Err(Problem(refused.why(why).fix(fix)));
-    }
-    Ok(())
-}
-
-fn decode_tx(body: &[u8]) -> Result<SignedTx, Problem> {
-    let fix = "send {\"tx\": \"<base64 of the borsh of a signed transaction>\"}";
-    let bad = |why: String| bad_request("the body is no transaction", why, fix);
-    let submit: api::Submit = serde_json::from_slice(body).map_err(|e| bad(e.to_string()))?;
-    let bytes = STANDARD.decode(&submit.tx).map_err(|e| bad(e.to_string()))?;
-    borsh::from_slice(&bytes).map_err(|e| bad(e.to_string()))
-}
-
-fn too_large(error: &axum::Error) -> Problem {
-    let is_long = std::error::Error::source(error).is_some_and(|e| e.is::<LengthLimitError>());
-    Problem(
-        ApiError::new(if is_long { 413 } else { 400 }, "SRW-L902", "the body cannot be read")
-            .why(format!("{error}; at most {BODY_OCTETS_MAX} octets are taken"))
-            .fix("send one transaction at a time"),
-    )
-}
-
-fn too_slow() -> Problem {
-    let why = format!("it was not there after {} s", BODY_PATIENCE.as_secs());
-    Problem(ApiError::new(408, "SRW-L902", "the body cannot be read").why(why).fix("send it again"))
 }
 
 /// What `GET /v1/tx/{hash}` can be told.
@@ -369,7 +312,7 @@ pub fn not_hex(what: &str) -> Problem {
     )
 }
 
-fn optional_key(text: Option<&str>, what: &str) -> Result<Option<AccountKey>, Problem> {
+pub fn optional_key(text: Option<&str>, what: &str) -> Result<Option<AccountKey>, Problem> {
     text.map(|text| AccountKey::from_hex(text).ok_or_else(|| not_hex(what))).transpose()
 }
 

@@ -1,10 +1,12 @@
 //! The RPC: HTTP and JSON over what is final. docs/ledger.md lists it for people.
 
 mod answer;
+mod contracts;
 mod events;
 mod handlers;
 pub mod listen;
 mod proofs;
+mod submit;
 mod validators;
 
 use std::sync::Arc;
@@ -15,9 +17,6 @@ use srwan_wire::id::ValidatorKey;
 use tokio::sync::watch;
 
 use crate::ledger::Ledger;
-
-/// Largest body of a request: the largest transaction in base64, and its JSON around it.
-pub const BODY_OCTETS_MAX: usize = 16 * 1024;
 
 /// What the handlers answer from.
 #[derive(Debug)]
@@ -37,7 +36,8 @@ pub fn router(served: Arc<Served>) -> Router {
     Router::new()
         .route("/health", get(handlers::health))
         .route("/v1/status", get(handlers::status))
-        .route("/v1/tx", post(handlers::submit))
+        .route("/v1/tx", post(submit::submit))
+        .route("/v1/txs", post(submit::submit_many))
         .route("/v1/tx/{hash}", get(handlers::tx))
         .route("/v1/account/{key}", get(handlers::account))
         .route("/v1/lane/{id}", get(handlers::lane))
@@ -50,6 +50,11 @@ pub fn router(served: Arc<Served>) -> Router {
         .route("/v1/proof/account/{key}", get(proofs::account))
         .route("/v1/proof/lane/{id}", get(proofs::lane))
         .route("/v1/validators", get(validators::validators))
+        .route("/v1/listings", get(contracts::listings))
+        .route("/v1/leases", get(contracts::leases))
+        .route("/v1/agreements", get(contracts::agreements))
+        .route("/v1/quarantines", get(contracts::quarantines))
+        .route("/v1/ratings", get(contracts::ratings))
         .route("/v1/events", get(events::events))
         .route("/metrics", get(handlers::metrics))
         .route("/v1/supply", get(handlers::supply))

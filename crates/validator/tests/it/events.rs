@@ -47,6 +47,9 @@ async fn events_arrive_in_order_and_can_be_replayed() {
     let again = listen(&daemon, &format!("?from={position}"), 3).await;
     assert_eq!(again, events[position..position + 3]);
     assert!(listen(&daemon, "", 1).await[0].seq >= 40);
+    let blocks = listen(&daemon, "?from=0&kind=block", 5).await;
+    assert!(blocks.iter().all(|event| matches!(event.what, Happened::Block { .. })));
+    assert!(blocks.iter().map(|event| event.height).eq(1..=5));
     let plain = daemon.http.call(Call::get("/v1/events")).await.unwrap_err();
     assert_eq!((plain.status, plain.code.as_str()), (426, "SRW-L907"));
 }

@@ -1,6 +1,8 @@
 //! The pool: bounds, order, replacement.
 
 use srwan_ledger::amount::Amount;
+use srwan_ledger::hash::TxHash;
+use srwan_ledger::signature::Form;
 use srwan_ledger::tx::{SignedTx, Tx};
 use srwan_validator::mempool::{Mempool, PER_ACCOUNT_MAX, POOL_MAX, PoolError};
 use srwan_wire::id::{ChainId, Height};
@@ -20,11 +22,16 @@ fn order(pool: &Mempool) -> Vec<(u8, u64)> {
     chosen.iter().map(|tx| (who(tx), tx.body.nonce)).collect()
 }
 
+fn insert(pool: &mut Mempool, tx: SignedTx, next: u64) -> Result<TxHash, PoolError> {
+    let form = Form::of(&tx);
+    pool.insert(tx, &form, next)
+}
+
 #[test]
 fn the_best_paying_account_goes_first_and_each_account_in_its_order() {
     let mut pool = Mempool::default();
     for (person, nonce, fee) in [(1, 1, 9_000), (1, 0, 1_000), (2, 0, 5_000), (3, 0, 500)] {
-        pool.insert(paying(person, nonce, fee), 0).unwrap();
+        insert(&mut pool, paying(person, nonce, fee), 0).unwrap();
     }
     assert_eq!(order(&pool), [(2, 0), (1, 0), (1, 1), (3, 0)]);
 }
@@ -32,11 +39,11 @@ fn the_best_paying_account_goes_first_and_each_account_in_its_order() {
 #[test]
 fn a_transaction_after_a_gap_waits() {
     let mut pool = Mempool::default();
-    pool.insert(paying(1, 1, 1_000), 0).unwrap();
+    insert(&mut pool, paying(1, 1, 1_000), 0).unwrap();
     assert_eq!(order(&pool), []);
     assert!(!pool.has_ready(|_| 0));
     assert_eq!(pool.next_nonce(&key(1), 0), 0);
-    pool.insert(paying(1, 0, 1_000), 0).unwrap();
+    insert(&mut pool, paying(1, 0, 1_000), 0).unwrap();
     assert_eq!(order(&pool), [(1, 0), (1, 1)]);
     assert!(pool.has_ready(|_| 0));
     assert_eq!(pool.next_nonce(&key(1), 0), 2);
@@ -46,26 +53,26 @@ fn a_transaction_after_a_gap_waits() {
 fn one_account_fills_only_its_part_of_the_pool() {
     let mut pool = Mempool::default();
     for nonce in 0..PER_ACCOUNT_MAX {
-        pool.insert(paying(1, nonce, 1_000), 0).unwrap();
+        insert(&mut pool, paying(1, nonce, 1_000), 0).unwrap();
     }
-    let error = pool.insert(paying(1, PER_ACCOUNT_MAX, 1_000), 0).unwrap_err();
+    let error = insert(&mut pool, paying(1, PER_ACCOUNT_MAX, 1_000), 0).unwrap_err();
     assert_eq!(error, PoolError::NonceTooFar { next: 0, got: PER_ACCOUNT_MAX });
-    pool.insert(paying(2, 0, 1), 0).unwrap();
+    insert(&mut pool, paying(2, 0, 1), 0).unwrap();
 }
 
 #[test]
 fn a_used_nonce_is_not_taken() {
-    let error = Mempool::default().insert(paying(1, 3, 1_000), 4).unwrap_err();
+    let error = insert(&mut Mempool::default(), paying(1, 3, 1_000), 4).unwrap_err();
     assert_eq!(error, PoolError::NonceUsed { next: 4, got: 3 });
 }
 
 #[test]
 fn a_nonce_is_replaced_only_for_a_tenth_more() {
     let mut pool = Mempool::default();
-    pool.insert(paying(1, 0, 1_000), 0).unwrap();
-    pool.insert(paying(1, 0, 1_000), 0).unwrap();
-    assert_eq!(pool.insert(paying(1, 0, 1_099), 0), Err(PoolError::NonceTaken));
-    let hash = pool.insert(paying(1, 0, 1_100), 0).unwrap();
+    insert(&mut pool, paying(1, 0, 1_000), 0).unwrap();
+    insert(&mut pool, paying(1, 0, 1_000), 0).unwrap();
+    assert_eq!(insert(&mut pool, paying(1, 0, 1_099), 0), Err(PoolError::NonceTaken));
+    let hash = insert(&mut pool, paying(1, 0, 1_100), 0).unwrap();
     assert_eq!(pool.len(), 1);
     assert!(pool.contains(&hash));
 }
@@ -74,7 +81,7 @@ fn a_nonce_is_replaced_only_for_a_tenth_more() {
 fn a_blocks_transactions_and_all_used_nonces_are_forgotten() {
     let mut pool = Mempool::default();
     for nonce in 0..4 {
-        pool.insert(paying(1, nonce, 1_000), 0).unwrap();
+        insert(&mut pool, paying(1, nonce, 1_000), 0).unwrap();
     }
     // Another transaction with nonce 1 may have been in the block.
     pool.forget(&[paying(1, 1, 9_999)], |_| 2);
@@ -86,7 +93,7 @@ fn a_blocks_transactions_and_all_used_nonces_are_forgotten() {
 fn a_block_takes_no_more_octets_than_it_may() {
     let mut pool = Mempool::default();
     for person in 1..=3 {
-        pool.insert(paying(person, 0, 1_000), 0).unwrap();
+        insert(&mut pool, paying(person, 0, 1_000), 0).unwrap();
     }
     let one = srwan_ledger::tx::size_octets(&paying(1, 0, 1_000));
     assert_eq!(pool.select(2 * one, |_| 0).len(), 2);
@@ -105,11 +112,11 @@ fn a_full_pool_makes_room_only_for_who_pays_more() {
     };
     let mut pool = Mempool::default();
     for account in 0..u32::try_from(POOL_MAX).unwrap() {
-        pool.insert(unsigned(account, 1_000), 0).unwrap();
+        insert(&mut pool, unsigned(account, 1_000), 0).unwrap();
     }
     let newcomer = u32::MAX;
-    assert_eq!(pool.insert(unsigned(newcomer, 1_000), 0), Err(PoolError::Full));
-    pool.insert(unsigned(newcomer, 2_000), 0).unwrap();
+    assert_eq!(insert(&mut pool, unsigned(newcomer, 1_000), 0), Err(PoolError::Full));
+    insert(&mut pool, unsigned(newcomer, 2_000), 0).unwrap();
     assert_eq!(pool.len(), POOL_MAX);
 }
 
@@ -119,7 +126,7 @@ fn what_can_no_longer_be_in_a_block_is_forgotten() {
     for (nonce, until) in [(0, 10), (1, 5), (2, 20)] {
         let mut tx = paying(1, nonce, 1_000);
         tx.body.valid_until = Height(until);
-        pool.insert(tx, 0).unwrap();
+        insert(&mut pool, tx, 0).unwrap();
     }
     pool.forget_expired(Height(4));
     assert_eq!(pool.len(), 3);

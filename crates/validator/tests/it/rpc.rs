@@ -3,6 +3,9 @@
 use srwan_api::http::{ApiError, Call};
 use srwan_api::ledger::{Effect, LanePhase, TxStatus};
 use srwan_ledger::amount::Amount;
+use srwan_ledger::contract::ContractAction;
+use srwan_ledger::contract::listing::{Offer, Rate, Site as Place};
+use srwan_ledger::contract::window::Window;
 use srwan_ledger::fee::FeeSchedule;
 use srwan_ledger::lane::{LaneOpen, Payee};
 use srwan_ledger::ticket::Ticket;
@@ -11,7 +14,7 @@ use srwan_wire::id::{ChainId, Height, LaneId, Octets, PathHash};
 use srwan_wire::receipt::{Delivery, DeliveryBody, Price, Receipt, ReceiptBody};
 
 use crate::child::{Daemon, Site};
-use crate::people::{author, coins, key, secret, transfer};
+use crate::people::{author, coins, genesis_toml, key, secret, transfer};
 
 const GB: Octets = Octets(1_000_000_000);
 const PATH: PathHash = PathHash([7; 32]);
@@ -181,4 +184,72 @@ async fn an_account_that_never_was_is_empty() {
     let daemon = site.start();
     let account = daemon.account(&key(77)).await;
     assert_eq!((account.balance_coins.as_str(), account.nonce), ("0", 0));
+}
+
+#[tokio::test]
+async fn several_transactions_are_taken_in_one_call_each_with_its_own_answer() {
+    let site = Site::new();
+    let daemon = site.start();
+    let chain = daemon.chain().await;
+    let foreign = transfer(2, 0, ChainId([9; 32]));
+    let mut forged = transfer(2, 0, chain);
+    forged.body.valid_until = Height(forged.body.valid_until.0 - 1);
+    let txs =
+        [transfer(1, 1, chain), transfer(1, 0, chain), foreign, forged, transfer(2, 0, chain)];
+    let taken = daemon.client().submit_many(&txs).await.unwrap().txs;
+    let codes: Vec<Option<&str>> =
+        taken.iter().map(|one| one.problem.as_ref().map(|problem| problem.code.as_str())).collect();
+    assert_eq!(codes, [None, None, Some("SRW-L101"), Some("SRW-L102"), None]);
+    for tx in [&txs[0], &txs[1], &txs[4]] {
+        assert_eq!(daemon.run(tx).await.unwrap().status, TxStatus::Applied);
+    }
+}
+
+#[tokio::test]
+async fn a_call_with_too_many_transactions_is_refused_as_a_whole() {
+    let site = Site::new();
+    let daemon = site.start();
+    let chain = daemon.chain().await;
+    let txs = vec![transfer(1, 0, chain); srwan_api::ledger::SUBMIT_MANY_MAX + 1];
+    let refused = daemon.client().submit_many(&txs).await.unwrap_err();
+    assert_eq!((refused.status, refused.code.as_str()), (400, "SRW-L901"), "{refused}");
+    let empty = daemon.client().submit_many(&[]).await.unwrap();
+    assert!(empty.txs.is_empty());
+}
+
+#[tokio::test]
+async fn what_stands_in_contracts_can_be_read() {
+    let genesis = genesis_toml().replace("[params]", "[params]\nrouter_bond_coins = \"10\"");
+    let site = Site::with("", &genesis);
+    let daemon = site.start();
+    let chain = daemon.chain().await;
+    let seller = author(1, chain);
+    applied(&daemon, &seller.contract(0, ContractAction::PseudonymBond)).await;
+    let offer = Offer {
+        from: Place("chicago".into()),
+        to: Place("new york".into()),
+        route: PATH,
+        rate: Rate(5),
+        mbps: 100,
+        mbps_min: 1,
+        weight: 3,
+        delay_ns_max: 9_000_000,
+        window: Window::Always,
+        settle_blocks_max: 1_000,
+    };
+    applied(&daemon, &seller.contract(1, ContractAction::List(offer))).await;
+    let ours = format!("/v1/listings?account={}", key(1));
+    let listings: srwan_api::ledger::Listings = daemon.http.get(&ours).await.unwrap();
+    let [listing] = listings.listings.as_slice() else { panic!("{listings:?}") };
+    assert_eq!((listing.from.as_str(), listing.to.as_str()), ("chicago", "new york"));
+    assert_eq!((listing.delay_us_max, listing.rate_coins.as_str()), (9_000, "0.000000005"));
+    assert!(listing.sells && !listings.truncated && listing.hours.is_none());
+    let others = format!("/v1/listings?account={}", key(2));
+    let listings: srwan_api::ledger::Listings = daemon.http.get(&others).await.unwrap();
+    assert!(listings.listings.is_empty());
+    for list in ["leases", "agreements", "quarantines", "ratings"] {
+        let answer: serde_json::Value = daemon.http.get(&format!("/v1/{list}")).await.unwrap();
+        assert_eq!(answer["schema"], format!("srwan.ledger.{list}/1"));
+        assert_eq!(answer["truncated"], false);
+    }
 }

@@ -13,7 +13,7 @@ use curve25519_dalek::edwards::{CompressedEdwardsY, EdwardsPoint};
 use curve25519_dalek::scalar::Scalar;
 use curve25519_dalek::traits::{IsIdentity, VartimeMultiscalarMul};
 use sha2::{Digest, Sha512};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use super::Signature;
 use crate::id::AccountKey;
@@ -70,30 +70,82 @@ impl Claim {
 
 /// Whether all signatures are valid, in about a third of the time that one by one takes.
 ///
-/// Says the same as [`Claim::is_true`] of each; wrongly true with a probability of about 2^-128.
+/// Says the same as [`Claim::is_true`] of each; wrongly true with a probability of about 2^-128. What `keys` knows
+/// need not be decoded again, and it learns the rest.
 #[must_use]
-pub fn all_true(claims: &[Claim]) -> bool {
-    sum_holds(claims).is_some_and(|holds| holds)
+pub fn all_true(claims: &[Claim], keys: &mut Keys) -> bool {
+    sum_holds(claims, keys).is_some_and(|holds| holds)
+}
+
+/// Keys that are remembered, each in about 250 octets: the accounts that were busy last.
+const KEYS_MAX: usize = 16_384;
+
+/// Keys as points: to decode one costs a third of checking a signature, and accounts sign again and again.
+///
+/// The oldest is forgotten first.
+#[derive(Clone, Debug, Default)]
+pub struct Keys {
+    points: BTreeMap<[u8; 32], EdwardsPoint>,
+    order: VecDeque<[u8; 32]>,
+}
+
+impl Keys {
+    /// Those of the claims' signers that are known here.
+    #[must_use]
+    pub fn of(&self, claims: &[Claim]) -> Self {
+        let mut known = Self::default();
+        for claim in claims {
+            if let Some(point) = self.points.get(&claim.signer) {
+                known.put(claim.signer, *point);
+            }
+        }
+        known
+    }
+
+    /// Takes over what another one knows.
+    pub fn merge(&mut self, other: Self) {
+        other.points.into_iter().for_each(|(key, point)| self.put(key, point));
+    }
+
+    fn decode(&mut self, key: &[u8; 32]) -> Option<EdwardsPoint> {
+        if let Some(point) = self.points.get(key) {
+            return Some(*point);
+        }
+        let point = decode(key)?;
+        self.put(*key, point);
+        Some(point)
+    }
+
+    fn put(&mut self, key: [u8; 32], point: EdwardsPoint) {
+        if self.points.insert(key, point).is_none() {
+            self.order.push_back(key);
+        }
+        if self.order.len() > KEYS_MAX
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.points.remove(&oldest);
+        }
+    }
 }
 
 /// For each claim whether it is true. A few false ones among many cost little: halves are tried.
 ///
 /// - **Shape:** as long as `claims`, same order.
 #[must_use]
-pub fn each_true(claims: &[Claim]) -> Vec<bool> {
+pub fn each_true(claims: &[Claim], keys: &mut Keys) -> Vec<bool> {
     match claims {
         [] => Vec::new(),
         [only] => vec![only.is_true()],
-        _ if all_true(claims) => vec![true; claims.len()],
+        _ if all_true(claims, keys) => vec![true; claims.len()],
         _ => {
             let (left, right) = claims.split_at(claims.len() / 2);
-            [each_true(left), each_true(right)].concat()
+            [each_true(left, keys), each_true(right, keys)].concat()
         }
     }
 }
 
 /// `0 = [8](-sum(z s) B + sum(z R) + sum(z k) A)`, with the terms of one key added up before.
-fn sum_holds(claims: &[Claim]) -> Option<bool> {
+fn sum_holds(claims: &[Claim], keys: &mut Keys) -> Option<bool> {
     let mut factors = Factors::of(claims);
     let mut of_base = Scalar::ZERO;
     let mut of_keys = BTreeMap::<[u8; 32], Scalar>::new();
@@ -108,7 +160,7 @@ fn sum_holds(claims: &[Claim]) -> Option<bool> {
     }
     for (key, scalar) in of_keys {
         scalars.push(scalar);
-        points.push(decode(&key)?);
+        points.push(keys.decode(&key)?);
     }
     scalars.push(of_base);
     points.push(ED25519_BASEPOINT_POINT);
@@ -147,6 +199,14 @@ fn half(octets: &[u8]) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn all_true(claims: &[Claim]) -> bool {
+        super::all_true(claims, &mut Keys::default())
+    }
+
+    fn each_true(claims: &[Claim]) -> Vec<bool> {
+        super::each_true(claims, &mut Keys::default())
+    }
     use crate::sign::AccountSecret;
 
     fn claim(seed: u8, payload: &[u8]) -> Claim {
@@ -170,6 +230,30 @@ mod tests {
             let expected: Vec<bool> = (0..40).map(|index| index != wrong).collect();
             assert_eq!(each_true(&claims), expected);
         }
+    }
+
+    #[test]
+    fn keys_that_are_known_change_no_verdict() {
+        let mut keys = Keys::default();
+        let claims = claims();
+        assert!(super::all_true(&claims[..20], &mut keys) && keys.points.len() == 5);
+        assert!(super::all_true(&claims, &mut keys.of(&claims)));
+        let foreign = Claim { signer: claim(1, &[0]).signer, ..claims[0].clone() };
+        assert_eq!(super::each_true(&[foreign, claims[1].clone()], &mut keys), [false, true]);
+        assert!(keys.of(&[claim(9, b"unknown")]).points.is_empty());
+    }
+
+    #[test]
+    fn the_oldest_keys_are_forgotten_first() {
+        let (mut keys, point) = (Keys::default(), ED25519_BASEPOINT_POINT);
+        let key = |number: usize| {
+            let mut key = [0; 32];
+            key[..8].copy_from_slice(&number.to_le_bytes());
+            key
+        };
+        (0..KEYS_MAX + 3).for_each(|number| keys.put(key(number), point));
+        assert_eq!((keys.points.len(), keys.order.len()), (KEYS_MAX, KEYS_MAX));
+        assert!(!keys.points.contains_key(&key(2)) && keys.points.contains_key(&key(3)));
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! Validators of one ledger as processes on loopback: their keys, files, ports, and ends by SIGKILL.
+//!
+//! Keys follow from a seed: a ledger that lives for a test has no secrets.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -11,13 +13,12 @@ use nix::sys::signal::Signal;
 use serde::Deserialize;
 use srwan_wire::id::AccountKey;
 use srwan_wire::sign::AccountSecret;
-use toml::Value;
+use toml::{Table, Value};
 
+use crate::fabric::random::Random;
 use crate::http;
 use crate::process::{Order, Running};
 use crate::settings::{table, text, write_secret, write_toml};
-
-use super::secret;
 
 /// What a cluster is made from.
 pub struct Blueprint<'a> {
@@ -31,6 +32,19 @@ pub struct Blueprint<'a> {
     pub seed: u64,
     /// Each gets the same share of coins at genesis.
     pub accounts: Vec<AccountKey>,
+    pub rules: Rules,
+}
+
+/// What a ledger is told beside who is in it.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub block_ms: u32,
+    pub idle_block_ms: u32,
+    pub snapshot_blocks: u32,
+    /// Of each account at genesis.
+    pub account_coins: u32,
+    /// The genesis file's `params`.
+    pub params: Table,
 }
 
 /// All validators.
@@ -42,6 +56,7 @@ pub struct Cluster {
 pub struct Member {
     pub name: String,
     pub rpc: SocketAddr,
+    folder: PathBuf,
     order: Order,
     running: Option<Running>,
 }
@@ -75,7 +90,7 @@ impl Cluster {
             validators.push(Value::Table(validator));
             members.push(Member::new(blueprint, number, (rpc, p2p), &secret)?);
         }
-        write_toml(&genesis_file(blueprint.folder), &genesis(&blueprint.accounts, validators))?;
+        write_toml(&genesis_file(blueprint.folder), &genesis(blueprint, validators))?;
         Ok(Self { members })
     }
 
@@ -114,32 +129,61 @@ impl Member {
     ) -> Result<Self> {
         let name = format!("validator-{}", number + 1);
         let folder = blueprint.folder.join(&name);
-        let state = folder.join("state");
-        write_secret(&state.join("validator.key"), &hex::encode(secret))?;
+        write_secret(&folder.join(STATE).join(KEY), &hex::encode(secret))?;
+        let rules = &blueprint.rules;
         let mut config = table([
             ("listen", text(&rpc.to_string())),
-            ("state_dir", text("state")),
+            ("state_dir", text(STATE)),
             ("genesis", text("../genesis.toml")),
-            ("block_ms", Value::Integer(BLOCK_MS)),
-            ("idle_block_ms", Value::Integer(IDLE_BLOCK_MS)),
-            ("snapshot_blocks", Value::Integer(SNAPSHOT_BLOCKS)),
+            ("block_ms", Value::Integer(rules.block_ms.into())),
+            ("idle_block_ms", Value::Integer(rules.idle_block_ms.into())),
+            ("snapshot_blocks", Value::Integer(rules.snapshot_blocks.into())),
         ]);
         if blueprint.validators > 1 {
             config.insert("p2p_listen".into(), text(&p2p.to_string()));
         }
-        let file = folder.join("validator.toml");
-        write_toml(&file, &config)?;
-        let program = blueprint.program.to_string_lossy().into_owned();
-        let words = ["ledger", "run", "--config", &file.to_string_lossy()].map(str::to_owned);
+        write_toml(&folder.join(CONFIG), &config)?;
+        Ok(Self::at(&folder, rpc, &name, (blueprint.program, blueprint.lab)))
+    }
+
+    /// A validator whose folder holds its configuration already.
+    pub fn at(folder: &Path, rpc: SocketAddr, name: &str, (program, lab): (&Path, &Path)) -> Self {
+        let config = folder.join(CONFIG);
+        let program = program.to_string_lossy().into_owned();
+        let words = ["ledger", "run", "--config", &config.to_string_lossy()].map(str::to_owned);
         let order = Order {
-            name: name.clone(),
-            lab: blueprint.lab.to_owned(),
+            name: name.to_owned(),
+            lab: lab.to_owned(),
             netns: None,
             command: std::iter::once(program).chain(words).collect(),
             log: folder.join("log"),
             kept: false,
         };
-        Ok(Self { name, rpc, order, running: None })
+        let folder = folder.to_owned();
+        Self { name: name.to_owned(), rpc, folder, order, running: None }
+    }
+
+    /// The process, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.running.as_ref().and_then(|running| u32::try_from(running.id().pid).ok())
+    }
+
+    /// Where it keeps everything.
+    pub fn state_dir(&self) -> PathBuf {
+        self.folder.join(STATE)
+    }
+
+    /// Loses everything that it kept but its key; it must not run.
+    pub fn wipe(&self) -> Result<()> {
+        for entry in fs::read_dir(self.state_dir())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                fs::remove_dir_all(path)?;
+            } else if !path.ends_with(KEY) {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     pub fn start(&mut self) -> Result<()> {
@@ -186,28 +230,33 @@ fn genesis_file(folder: &Path) -> PathBuf {
     folder.join("genesis.toml")
 }
 
-/// Small windows, so that lanes come and go within a soak.
-fn genesis(accounts: &[AccountKey], validators: Vec<Value>) -> toml::Table {
+fn genesis(blueprint: &Blueprint, validators: Vec<Value>) -> Table {
+    let coins = blueprint.rules.account_coins.to_string();
     let account = |key: &AccountKey| {
-        Value::Table(table([("key", text(&key.to_string())), ("coins", text(ACCOUNT_COINS))]))
+        Value::Table(table([("key", text(&key.to_string())), ("coins", text(&coins))]))
     };
-    let params = table([
-        ("claim_window_blocks", Value::Integer(20)),
-        ("min_settle_bytes", Value::Integer(1_000_000)),
-        ("epoch_blocks", Value::Integer(100)),
-    ]);
     table([
         ("chain", text("soak")),
         ("supply_coins", text("10000000")),
         ("subsidy_coins", text("1000000")),
-        ("account", Value::Array(accounts.iter().map(account).collect())),
+        ("account", Value::Array(blueprint.accounts.iter().map(account).collect())),
         ("validator", Value::Array(validators)),
-        ("params", Value::Table(params)),
+        ("params", Value::Table(blueprint.rules.params.clone())),
     ])
 }
 
+/// 32 bytes that a seed and a number decide.
+pub fn secret(seed: u64, stream: u64) -> [u8; 32] {
+    let mut random = Random::new(seed, SECRET_STREAM + stream);
+    let mut secret = [0; 32];
+    for part in secret.chunks_mut(8) {
+        part.copy_from_slice(&random.next_u64().to_le_bytes());
+    }
+    secret
+}
+
 /// Ports that are free at this moment; nobody else is told, and validators take them again after each kill.
-fn free_ports(count: usize) -> Result<Vec<SocketAddr>> {
+pub fn free_ports(count: usize) -> Result<Vec<SocketAddr>> {
     let listen = |_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("no free port");
     let listeners = (0..count).map(listen).collect::<Result<Vec<_>>>()?;
     listeners.iter().map(|listener| Ok(listener.local_addr()?)).collect()
@@ -223,13 +272,11 @@ pub fn make_folder(folder: &Path) -> Result<()> {
 
 /// Streams of secrets: validators here, payers from 0.
 const VALIDATOR_STREAM: u64 = 1_000;
-/// Blocks often enough that a kill hits each stage of one.
-const BLOCK_MS: i64 = 100;
-const IDLE_BLOCK_MS: i64 = 1_000;
-/// Snapshots often enough that a kill hits one now and then.
-const SNAPSHOT_BLOCKS: i64 = 50;
-/// For fees and lanes of the longest soak.
-const ACCOUNT_COINS: &str = "10000";
+const SECRET_STREAM: u64 = 1 << 33;
+/// Names in a validator's folder.
+const CONFIG: &str = "validator.toml";
+const STATE: &str = "state";
+const KEY: &str = "validator.key";
 const POLL: Duration = Duration::from_millis(50);
 /// Processes start from a big binary on a busy machine.
 const START_MAX: Duration = Duration::from_secs(60);
