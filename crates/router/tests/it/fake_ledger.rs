@@ -220,7 +220,8 @@ async fn account(
     Ok(ok(&json!({
         "schema": "srwan.ledger.account/1", "account": key, "balance_coins": balance,
         "nonce": nonce, "next_nonce": nonce.max(waiting), "escrow_free_coins": escrow,
-        "lanes_coins": "0", "lanes": 0, "earned_coins": "0", "applied_coins": "0", "router": null, "vote": null,
+        "lanes_coins": "0", "lanes": 0, "earned_coins": "0", "applied_coins": "0",
+        "router": null, "vote": null,
     })))
 }
 
