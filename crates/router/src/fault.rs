@@ -101,6 +101,10 @@ pub const SOCKET: &str = "SRW-R017";
 pub const HANDSHAKE_STAMP: &str = "SRW-R018";
 /// Lanes are refused because the escrow has too few coins.
 pub const ESCROW_USED_UP: &str = "SRW-R019";
+/// The XDP relay does not run: the router relays in user space.
+pub const XDP: &str = "SRW-R020";
+/// An interface of the XDP relay takes no frames from it.
+pub const XDP_TARGET: &str = "SRW-R021";
 
 #[cfg(test)]
 mod tests {

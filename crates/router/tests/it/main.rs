@@ -9,3 +9,4 @@ mod network;
 mod one_ended;
 mod restart;
 mod story;
+mod xdp;
