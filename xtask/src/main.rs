@@ -8,6 +8,7 @@ mod fixtures;
 mod purity;
 mod source;
 mod tidy;
+mod xdp;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,8 @@ usage: cargo xtask <task>
   tidy                                   lengths, parameters, names, documents
   tidy --write                           lowers the numbers of ratchet.toml that have fallen
   tidy --accept                          records every sin as it is; say why in the commit
+  xdp                                    the XDP relay's objects are what their source says
+  xdp --build                            builds them (clang-19, llvm-19)
   fixtures                               pins the encodings anew and writes the fuzzers' seeds";
 
 fn main() -> ExitCode {
@@ -32,6 +35,8 @@ fn main() -> ExitCode {
         ["tidy", "--write"] => tidy::run(tidy::Mode::Lower),
         ["tidy", "--accept"] => tidy::run(tidy::Mode::Accept),
         ["fixtures"] => fixtures::run(),
+        ["xdp"] => xdp::check().map(|outcome| println!("xdp: {outcome}")),
+        ["xdp", "--build"] => xdp::build(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);
