@@ -10,6 +10,7 @@ pub mod process;
 mod simulation;
 mod soak;
 mod ui;
+mod xdp;
 
 use std::time::{Duration, Instant};
 
@@ -39,6 +40,7 @@ const STEPS: &[Step] = &[
     Step { name: "fmt", run: cargo::fmt },
     Step { name: "tidy", run: || tidy::run(tidy::Mode::Check).map(|()| Outcome::Passed) },
     Step { name: "purity", run: || purity::run().map(|()| Outcome::Passed) },
+    Step { name: "xdp", run: xdp::run },
     Step { name: "clippy", run: cargo::clippy },
     Step { name: "doc", run: cargo::doc },
     Step { name: "fuzz", run: cargo::fuzz },

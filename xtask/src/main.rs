@@ -9,6 +9,7 @@ mod purity;
 mod soak;
 mod source;
 mod tidy;
+mod xdp;
 
 use std::process::ExitCode;
 
@@ -22,6 +23,8 @@ usage: cargo xtask <task>
   tidy --write                           lowers the numbers of ratchet.toml that have fallen
   tidy --accept                          records every sin as it is; say why in the commit
   soak ledger [OPTION]...                kills validators under load, audited (`srwan lab soak -h`)
+  xdp                                    the XDP relay's objects are what their source says
+  xdp --build                            builds them (clang-19, llvm-19)
   fixtures                               pins the encodings anew and writes the fuzzers' seeds";
 
 fn main() -> ExitCode {
@@ -35,6 +38,8 @@ fn main() -> ExitCode {
         ["tidy", "--accept"] => tidy::run(tidy::Mode::Accept),
         ["fixtures"] => fixtures::run(),
         ["soak", "ledger", options @ ..] => soak::run(options),
+        ["xdp"] => xdp::check().map(|outcome| println!("xdp: {outcome}")),
+        ["xdp", "--build"] => xdp::build(),
         _ => {
             eprintln!("{USAGE}");
             return ExitCode::from(2);

@@ -77,6 +77,11 @@ impl LinkKey {
         Self(SipHasher24::new_with_key(key))
     }
 
+    /// The key itself, for whoever checks or makes tags elsewhere.
+    pub(crate) fn secret(&self) -> Zeroizing<[u8; 16]> {
+        Zeroizing::new(self.0.key())
+    }
+
     /// The link tag of `header`, in the byte order of SipHash's specification (little-endian).
     pub(crate) fn tag(&self, header: &[u8]) -> [u8; LINK_TAG_LEN] {
         self.0.hash(header).to_le_bytes()

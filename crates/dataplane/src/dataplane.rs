@@ -6,6 +6,7 @@
 use crate::bucket::TokenBucket;
 use crate::crypto::Secret;
 use crate::drop_reason::{DropCounters, DropReason};
+use crate::fast_path::FastPathTotals;
 use crate::gate::Gate;
 use crate::lane::{LaneEntry, LaneError, LaneMeter, LaneTable};
 use crate::peer::{Count, Peer, PeerConfig, PeerMeter, PeerSlot, Peers, Reach};
@@ -116,7 +117,8 @@ pub struct Dataplane {
     pub(crate) inner_mtu: u16,
     pub(crate) key_life: KeyLife,
     pub(crate) totals: Totals,
-    drops: DropCounters,
+    pub(crate) fast_path: FastPathTotals,
+    pub(crate) drops: DropCounters,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
 }
@@ -143,6 +145,7 @@ impl Dataplane {
             inner_mtu: INNER_MTU_DEFAULT,
             key_life: KeyLife::default(),
             totals: Totals::default(),
+            fast_path: FastPathTotals::default(),
             drops: DropCounters::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -267,7 +270,11 @@ impl Dataplane {
     /// # Errors
     /// [`LaneError`]; then nothing changed.
     pub fn install_lane(&mut self, entry: LaneEntry) -> Result<(), LaneError> {
-        self.lanes.install(entry)
+        self.lanes.install(entry)?;
+        if entry.previous != self.me.node && entry.next.is_some() {
+            self.lanes.share(entry.label);
+        }
+        Ok(())
     }
 
     /// Lets the lane carry up to `allowed` octets in all (never fewer than before); returns whether

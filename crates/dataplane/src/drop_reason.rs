@@ -38,7 +38,12 @@ macro_rules! reasons {
             }
 
             pub(crate) fn record(&mut self, reason: DropReason) {
-                match reason { $(DropReason::$variant => self.$name += 1,)* }
+                self.add(reason, 1);
+            }
+
+            /// Counts packets that were dropped elsewhere.
+            pub(crate) fn add(&mut self, reason: DropReason, packets: u64) {
+                match reason { $(DropReason::$variant => self.$name += packets,)* }
             }
         }
     };

@@ -156,6 +156,7 @@ impl Dataplane {
         if has_moved {
             peer.address = Some(arrival.from);
             peer.is_proven = true;
+            self.peers.touch(seal.origin_node);
             self.emit(Event::Roamed(seal.origin_node, arrival.from));
         }
     }

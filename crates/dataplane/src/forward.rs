@@ -147,9 +147,7 @@ impl Dataplane {
         } else {
             let hops = (arrival.previous_node, Some(next));
             let billed = u64::try_from(octets).unwrap_or(u64::MAX);
-            let lane = self.lanes.admit(header.lane(), hops, billed)?;
-            lane.take_counter(header)?;
-            lane.count(billed);
+            self.lanes.admit(header.lane(), hops, billed)?.bill(header, billed)?;
         }
         previous.meter.relayed.add(octets);
         Ok(())

@@ -301,7 +301,10 @@ impl Dataplane {
         peer.current = Some(index);
         peer.meter.handshakes += 1;
         let was_up = core::mem::replace(&mut peer.is_up, true);
-        let event = if was_up { Event::Rekeyed(peer.node) } else { Event::PeerUp(peer.node) };
+        let node = peer.node;
+        let event = if was_up { Event::Rekeyed(node) } else { Event::PeerUp(node) };
+        self.sessions.touch(index.link());
+        self.peers.touch(node);
         if let Some(old) = replaced {
             self.sessions.release(old);
         }

@@ -8,9 +8,10 @@
 
 use crate::drop_reason::DropReason;
 use crate::replay::ReplayWindow;
+use crate::shared_lane::{Carried, FastPathMemory, LaneSlot, SharedLane, SharedLanes};
 use srwan_wire::id::{LaneLabel, NodeId, Octets, PathId, SessionIndex};
 use srwan_wire::segment::HeaderView;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Lanes at one router. A lane needs about 5 KiB with its windows, so all of them at most 20 MiB.
 pub const LANES_MAX: usize = 4_096;
@@ -63,18 +64,29 @@ pub struct LaneMeter {
 /// Packets that share a counter: one path of one session between headend and endpoint.
 type Stream = (SessionIndex, PathId);
 
+/// A shared lane, and what others carried of it since it was folded before.
+pub(crate) type Folded = (LaneEntry, Carried);
+
 /// All lanes of a router.
 #[derive(Debug, Default)]
 pub(crate) struct LaneTable {
     lanes: BTreeMap<LaneLabel, Lane>,
+    shared: Option<SharedLanes>,
+    /// Shared lanes that came or went since the shell last asked.
+    pub(crate) changed: BTreeSet<LaneLabel>,
+    /// What others carried of lanes that were removed since the last fold.
+    unfolded: Vec<Folded>,
 }
 
 /// One lane with its counters.
 #[derive(Debug)]
 pub(crate) struct Lane {
     entry: LaneEntry,
+    /// What the data plane itself carried, with what was on record.
     meter: LaneMeter,
     windows: Vec<(Stream, Box<ReplayWindow>)>,
+    /// Where credit and windows are if others carry packets of the lane, too.
+    shared: Option<SharedLane>,
 }
 
 impl LaneTable {
@@ -94,23 +106,72 @@ impl LaneTable {
         Ok(())
     }
 
+    /// From here on lanes can be shared.
+    pub(crate) fn share_in(&mut self, memory: FastPathMemory) {
+        self.shared = Some(SharedLanes::new(memory));
+    }
+
+    /// Whether lanes can be shared.
+    pub(crate) fn can_share(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// Lets others carry packets of a lane, too, if there is room for it in shared memory.
+    pub(crate) fn share(&mut self, label: LaneLabel) {
+        let Some(shared) = self.shared.as_mut() else { return };
+        let Some(lane) = self.lanes.get_mut(&label).filter(|lane| lane.is_fresh()) else { return };
+        lane.shared = shared.open(label, lane.meter.octets, lane.entry.allowed);
+        if lane.shared.is_some() {
+            self.changed.insert(label);
+        }
+    }
+
+    /// The place of a shared lane.
+    pub(crate) fn slot(&self, label: LaneLabel) -> Option<(LaneEntry, LaneSlot)> {
+        let lane = self.lanes.get(&label)?;
+        Some((lane.entry, lane.shared.as_ref()?.slot))
+    }
+
+    /// Has every shared lane told anew.
+    pub(crate) fn change_all(&mut self) {
+        let shared = self.lanes.iter().filter(|(_, lane)| lane.shared.is_some());
+        self.changed.extend(shared.map(|(label, _)| *label));
+    }
+
+    /// What others carried of each shared lane since the last call, also of those removed since.
+    pub(crate) fn fold(&mut self) -> impl Iterator<Item = Folded> + '_ {
+        let removed = core::mem::take(&mut self.unfolded);
+        self.lanes.values_mut().filter_map(Lane::fold).chain(removed)
+    }
+
+    /// What others refused since the last call.
+    pub(crate) fn fold_refused(&mut self) -> [(DropReason, u64); 2] {
+        self.shared.as_mut().map_or([(DropReason::Replayed, 0); 2], SharedLanes::fold_refused)
+    }
+
     /// Raises what the lane may carry in all; never lowers it.
     pub(crate) fn raise(&mut self, label: LaneLabel, allowed: Octets) -> bool {
         let lane = self.lanes.get_mut(&label);
-        lane.map(|lane| lane.entry.allowed = lane.entry.allowed.max(allowed)).is_some()
+        lane.map(|lane| lane.raise(allowed)).is_some()
     }
 
     /// Removes the lane and says what it carried.
     pub(crate) fn remove(&mut self, label: LaneLabel) -> Option<LaneMeter> {
-        self.lanes.remove(&label).map(|lane| lane.meter)
+        let mut lane = self.lanes.remove(&label)?;
+        if let Some((shared, place)) = self.shared.as_mut().zip(lane.shared.as_ref()) {
+            shared.close(place);
+            self.changed.insert(label);
+            self.unfolded.extend(lane.fold());
+        }
+        Some(lane.meter())
     }
 
     pub(crate) fn meter(&self, label: LaneLabel) -> Option<LaneMeter> {
-        self.lanes.get(&label).map(|lane| lane.meter)
+        self.lanes.get(&label).map(Lane::meter)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LaneEntry, LaneMeter)> + '_ {
-        self.lanes.values().map(|lane| (lane.entry, lane.meter))
+        self.lanes.values().map(|lane| (lane.entry, lane.meter()))
     }
 
     /// The lane through which a packet of `octets` may go from `previous` to `next`.
@@ -124,7 +185,7 @@ impl LaneTable {
         if (lane.entry.previous, lane.entry.next) != hops {
             return Err(DropReason::LaneHop);
         }
-        if lane.meter.octets.0.saturating_add(octets) > lane.entry.allowed.0 {
+        if lane.octets().0.saturating_add(octets) > lane.entry.allowed.0 {
             return Err(DropReason::LaneCredit);
         }
         Ok(lane)
@@ -134,21 +195,55 @@ impl LaneTable {
 impl Lane {
     fn new(entry: LaneEntry) -> Self {
         let meter = LaneMeter { packets: 0, octets: entry.octets };
-        Self { entry, meter, windows: Vec::with_capacity(STREAMS_KEPT) }
+        Self { entry, meter, windows: Vec::with_capacity(STREAMS_KEPT), shared: None }
+    }
+
+    /// Whether nothing was carried yet, so that no window of its own knows what a shared one would not.
+    fn is_fresh(&self) -> bool {
+        self.meter.packets == 0 && self.shared.is_none()
+    }
+
+    fn octets(&self) -> Octets {
+        self.shared.as_ref().map_or(self.meter.octets, SharedLane::octets)
+    }
+
+    fn meter(&self) -> LaneMeter {
+        let others = self.shared.as_ref().map_or(0, SharedLane::packets);
+        LaneMeter { packets: self.meter.packets + others, octets: self.octets() }
+    }
+
+    fn raise(&mut self, allowed: Octets) {
+        self.entry.allowed = self.entry.allowed.max(allowed);
+        if let Some(shared) = &self.shared {
+            shared.set_allowed(self.entry.allowed);
+        }
+    }
+
+    fn fold(&mut self) -> Option<Folded> {
+        let own = self.meter.octets;
+        Some((self.entry, self.shared.as_mut()?.fold(own)))
     }
 
     fn install_again(&mut self, entry: LaneEntry) -> Result<(), LaneError> {
         if (self.entry.previous, self.entry.next) != (entry.previous, entry.next) {
             return Err(LaneError::LabelTaken(entry.label));
         }
-        self.entry.allowed = self.entry.allowed.max(entry.allowed);
+        self.raise(entry.allowed);
         Ok(())
     }
 
-    /// Takes the packet counter of a packet to be relayed: once for each.
-    pub(crate) fn take_counter(&mut self, header: &HeaderView<'_>) -> Result<(), DropReason> {
-        let window = self.window((header.session(), header.path()));
-        window.accept(header.counter()).map(|_| ()).map_err(|_| DropReason::Replayed)
+    /// Bills a packet of `octets` that is relayed: each packet counter once.
+    pub(crate) fn bill(&mut self, header: &HeaderView<'_>, octets: u64) -> Result<(), DropReason> {
+        let (stream, counter) = ((header.session(), header.path()), header.counter());
+        match &mut self.shared {
+            Some(shared) => shared.bill(stream, counter, octets)?,
+            None => {
+                let taken = self.window(stream).accept(counter);
+                taken.map(|_| ()).map_err(|_| DropReason::Replayed)?;
+            }
+        }
+        self.count(octets);
+        Ok(())
     }
 
     /// Counts a packet of `octets`.

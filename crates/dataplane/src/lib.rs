@@ -15,6 +15,8 @@ mod crypto;
 mod dataplane;
 mod drop_reason;
 mod endpoint;
+mod fast_path;
+mod fib;
 mod forward;
 mod frame;
 mod gate;
@@ -30,6 +32,7 @@ mod policy;
 mod replay;
 mod seal;
 mod session;
+mod shared_lane;
 mod source;
 mod timer;
 mod tos;
@@ -38,6 +41,8 @@ mod verdict;
 pub use crate::control_seal::OamError;
 pub use crate::dataplane::{Dataplane, Event, Identity, Totals, Transmit};
 pub use crate::drop_reason::{DropCounters, DropReason};
+pub use crate::fast_path::FastPathTotals;
+pub use crate::fib::{FibAdjacency, FibChange, FibLane, FibLink, LinkSecret};
 pub use crate::frame::{Frame, HEADROOM, TAILROOM};
 pub use crate::gate::HANDSHAKES_PER_SECOND;
 pub use crate::lane::{LANES_MAX, LaneEntry, LaneError, LaneMeter};
@@ -49,6 +54,9 @@ pub use crate::policy::{INNER_MTU_DEFAULT, POLICIES_MAX, PolicyEntry, PolicyErro
 pub use crate::replay::{REPLAY_WINDOW, ReplayError, ReplayWindow};
 pub use crate::session::{
     KeyLife, OAM_PATH, REKEY_AFTER, REKEY_AFTER_MIN, REKEY_AFTER_PACKETS, SESSIONS_MAX,
+};
+pub use crate::shared_lane::{
+    FastPathMemory, LANE_WORDS, LaneSlot, REFUSED_WORDS, SHARED_LANES_MAX,
 };
 pub use crate::source::{SOURCES_MAX, TooManySources};
 pub use crate::verdict::{Forward, Oam, Verdict};

@@ -21,7 +21,7 @@ use core::time::Duration;
 use srwan_wire::id::{NodeId, NodeKey, SessionIndex};
 use srwan_wire::sid::RELAYS_MAX;
 use srwan_wire::time::{Instant, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Addresses tried for one peer (T21: a roster cannot aim a group at more victims than that).
 pub const ENDPOINTS_MAX: usize = 4;
@@ -102,6 +102,11 @@ impl Count {
     pub(crate) fn add(&mut self, octets: usize) {
         self.packets += 1;
         self.octets = self.octets.saturating_add(u64::try_from(octets).unwrap_or(u64::MAX));
+    }
+
+    pub(crate) fn add_many(&mut self, packets: u64, octets: u64) {
+        self.packets = self.packets.saturating_add(packets);
+        self.octets = self.octets.saturating_add(octets);
     }
 }
 
@@ -218,9 +223,23 @@ pub(crate) struct Peers {
     slots: Vec<Option<Peer>>,
     by_node: BTreeMap<NodeId, PeerSlot>,
     by_key: BTreeMap<NodeKey, PeerSlot>,
+    /// Neighbours whose address or session changed since the shell last asked; `None` if it never does.
+    pub(crate) changed: Option<BTreeSet<NodeId>>,
 }
 
 impl Peers {
+    /// Notes that the way to a neighbour changed.
+    pub(crate) fn touch(&mut self, node: NodeId) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(node);
+        }
+    }
+
+    /// Has every neighbour told anew, from here on also each that changes.
+    pub(crate) fn change_all(&mut self) {
+        self.changed.get_or_insert_default().extend(self.by_node.keys());
+    }
+
     /// Adds a peer; the caller removed one of the same name or key before.
     pub(crate) fn insert(&mut self, node: NodeId, config: PeerConfig, now: Instant) -> PeerSlot {
         let place = self.slots.iter().position(Option::is_none).unwrap_or_else(|| {
@@ -237,6 +256,7 @@ impl Peers {
     pub(crate) fn remove(&mut self, slot: PeerSlot) -> Option<Peer> {
         let peer = self.slots.get_mut(place(slot))?.take()?;
         self.by_node.remove(&peer.node);
+        self.touch(peer.node);
         self.by_key.remove(&peer.config.key);
         Some(peer)
     }

@@ -12,7 +12,7 @@ use core::time::Duration;
 use srwan_wire::id::{LinkIndex, NodeId, PathId, SessionIndex};
 use srwan_wire::segment::COUNTER_MAX;
 use srwan_wire::time::Instant;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 /// How long this router uses the keys of one handshake.
 ///
@@ -220,6 +220,8 @@ pub(crate) struct SessionTable {
     /// Free places, longest free first, so that late packets of a dead session rarely meet another
     /// one.
     free: VecDeque<u16>,
+    /// Links whose session came, went or changed its place since the shell last asked; `None` if it never does.
+    pub(crate) changed: Option<BTreeSet<LinkIndex>>,
 }
 
 struct Slot {
@@ -231,7 +233,20 @@ impl SessionTable {
     /// A table without sessions.
     pub(crate) fn new() -> Self {
         let nobody = Slot { index: SessionIndex(0), entry: None };
-        Self { slots: vec![nobody], free: VecDeque::new() }
+        Self { slots: vec![nobody], free: VecDeque::new(), changed: None }
+    }
+
+    /// Notes that another part of what is known of a link changed.
+    pub(crate) fn touch(&mut self, link: LinkIndex) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(link);
+        }
+    }
+
+    /// Has every link told anew, from here on also each that changes.
+    pub(crate) fn change_all(&mut self) {
+        let links = 1..u16::try_from(self.slots.len()).unwrap_or(u16::MAX);
+        self.changed.get_or_insert_default().extend(links.map(LinkIndex));
     }
 
     /// Takes an index for a handshake with `peer`; `None` if there are [`SESSIONS_MAX`] already.
@@ -260,6 +275,7 @@ impl SessionTable {
             slot.index = SessionIndex(0);
             slot.entry = None;
             self.free.push_back(index.link().0);
+            self.touch(index.link());
         }
     }
 

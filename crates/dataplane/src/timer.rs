@@ -114,6 +114,7 @@ impl Dataplane {
             peer.address = None;
             peer.connect_at = now;
             let node = peer.node;
+            self.peers.touch(node);
             self.emit(Event::PeerDown(node));
         }
     }

@@ -11,6 +11,7 @@
 //! - `pay`: paying and being paid
 //! - `statement`: signed counters of links
 //! - `ping`: probes that a person asked for
+//! - `fast_path`: an executor that relays below the node
 //! - `view`: everything as people may see it
 #![forbid(unsafe_code)]
 
@@ -18,6 +19,7 @@ pub mod config;
 pub mod destination;
 mod dispatch;
 pub mod event;
+mod fast_path;
 mod node;
 pub mod pay;
 pub mod ping;

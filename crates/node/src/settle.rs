@@ -394,6 +394,7 @@ impl Node {
     }
 
     fn tick_lanes(&mut self, now: Instant) {
+        self.dataplane.fold_fast_path(now);
         let dataplane = &self.dataplane;
         let counted = |label: LaneLabel| dataplane.lane_octets(label).unwrap_or_default();
         self.payer.tick(now, counted);

@@ -40,12 +40,13 @@ use crate::journal::Journal;
 use crate::kernel::MARK_OWN;
 use crate::keys::Keys;
 use crate::ledger::{JOBS_MAX, Job, Ledger, Validators, WalletView};
-use crate::packet_loop::{self, Handle, Order};
+use crate::packet_loop::{self, Devices, Handle, Order};
 use crate::prober::{self, Prober};
 use crate::shared::{Shared, lock};
 use crate::stamp::{self, StampFile};
 use crate::tun::Tun;
 use crate::udp::UdpSocket;
+use crate::xdp::FastPath;
 
 /// Events that may wait between the packet thread and the tasks: more stay in the node.
 const EVENTS_MAX: usize = 4_096;
@@ -224,10 +225,12 @@ fn start(
     let config = node_config(&shared.config, keys, membership, clock)?;
     let config = NodeConfig { last_stamp, ..config };
     let mut node = Node::new(config, random()?, clock.now());
+    let fast_path = fast_path(shared, &mut node, &udp);
     node.handle_roster(&membership.roster, clock.now());
     prober::watch(&mut node, &shared.config.watch, &lock(&shared.geo), clock.now());
     let (events, received) = mpsc::channel(EVENTS_MAX);
-    let (handle, packets) = packet_loop::start(node, clock, udp, tun, events)?;
+    let devices = Devices { udp, tun, fast_path };
+    let (handle, packets) = packet_loop::start(node, clock, devices, events)?;
     let (store, _keeper) = evidence::start(journal, &known, handle.clone(), Arc::clone(shared))?;
     let jobs = ledger.task.map(|task| {
         let (jobs, waiting) = mpsc::channel(JOBS_MAX);
@@ -250,6 +253,24 @@ fn start(
     // Set once: this function runs once per process.
     let _first = shared.node.set(handle.clone());
     Ok(Running { node: handle, host, jobs, packets, _lock })
+}
+
+/// The XDP relay, if it is wanted and can be had; a router does without.
+fn fast_path(shared: &Arc<Shared>, node: &mut Node, udp: &UdpSocket) -> Option<FastPath> {
+    let port = udp.local_addr().map_or(shared.config.listen.port(), |address| address.port());
+    match FastPath::start(shared, node.id(), port) {
+        Ok(fast_path) => {
+            let memory = fast_path.as_ref().map(FastPath::memory);
+            memory.into_iter().for_each(|memory| node.enable_fast_path(memory));
+            fast_path
+        }
+        Err(fault) => {
+            tracing::warn!(code = fault.code, "{fault}");
+            shared.log.add(News::plain("xdp_refused", fault.to_string()));
+            shared.raise(fault);
+            None
+        }
+    }
 }
 
 fn node_config(

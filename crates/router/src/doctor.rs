@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::fault::Fault;
 use crate::kernel::sysctl;
 use crate::nft;
+use crate::xdp;
 
 /// Without it nothing on the host can be changed.
 pub const NO_NET_ADMIN: &str = "SRW-D001";
@@ -33,6 +34,8 @@ pub const LEDGER: &str = "SRW-D007";
 pub const REVERSE_PATH: &str = "SRW-D008";
 /// The state directory cannot be used.
 pub const STATE_DIR: &str = "SRW-D009";
+/// The XDP relay that the configuration asks for cannot run.
+pub const XDP: &str = "SRW-D010";
 
 /// How long a connection may take before a service counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -87,7 +90,8 @@ type ConfigCheck = (&'static str, fn(&Config) -> Option<Fault>);
 const HOST_CHECKS: [HostCheck; 4] =
     [("permission", permission), ("tun", tun), ("filter", filter), ("reverse-path", reverse_path)];
 
-const CONFIG_CHECKS: [ConfigCheck; 3] = [("port", port), ("clock", clock), ("state", state_dir)];
+const CONFIG_CHECKS: [ConfigCheck; 4] =
+    [("port", port), ("clock", clock), ("state", state_dir), ("xdp", relay)];
 
 /// `CAP_NET_ADMIN`. Source: include/uapi/linux/capability.h.
 const CAP_NET_ADMIN_BIT: u32 = 12;
@@ -196,6 +200,10 @@ fn state_dir(config: &Config) -> Option<Fault> {
 fn state_fault(config: &Config, why: String) -> Fault {
     let what = format!("the state directory {} cannot be used", config.state_dir.display());
     Fault::new(STATE_DIR, what, why, "give a directory of its own to the user that runs srwan")
+}
+
+fn relay(config: &Config) -> Option<Fault> {
+    xdp::examine(config).map(|fault| Fault { code: XDP, ..fault })
 }
 
 async fn reach(code: &'static str, who: &str, url: &str) -> Option<Fault> {

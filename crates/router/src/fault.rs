@@ -105,6 +105,10 @@ pub const ESCROW_USED_UP: &str = "SRW-R019";
 pub const JOURNAL_FULL: &str = "SRW-R020";
 /// A validator in the list is of another ledger than the first.
 pub const LEDGER_OTHER: &str = "SRW-R021";
+/// The XDP relay does not run: the router relays in user space.
+pub const XDP: &str = "SRW-R022";
+/// An interface of the XDP relay takes no frames from it.
+pub const XDP_TARGET: &str = "SRW-R023";
 
 #[cfg(test)]
 mod tests {

@@ -7,9 +7,10 @@
 //! ```
 //!
 //! Rooms: [`config`] and [`keys`] read what the operator wrote; [`udp`], [`tun`] and [`outbox`] move packets;
-//! [`packet_loop`] runs the node; [`kernel`], [`nft`] and [`host`] change the host, and undo it; [`journal`] and
-//! [`evidence`] keep money on disk, [`stamp`] handshake timestamps; [`controller`] and [`ledger`] speak to the other
-//! daemons; [`admin`] answers people; [`daemon`] joins all of it. This crate decides nothing about paths, peers or
+//! [`packet_loop`] runs the node; [`xdp`] spares it what is only relayed; [`kernel`], [`nft`] and [`host`] change the
+//! host, and undo it; [`journal`] and [`evidence`] keep money on disk, [`stamp`] handshake timestamps; [`controller`]
+//! and [`ledger`] speak to the other daemons; [`admin`] answers people; [`daemon`] joins all of it. This crate decides
+//! nothing about paths, peers or
 //! money.
 
 pub mod admin;
@@ -38,6 +39,7 @@ pub mod shared;
 pub mod stamp;
 pub mod tun;
 pub mod udp;
+pub mod xdp;
 
 pub use daemon::run;
 pub use doctor::doctor;

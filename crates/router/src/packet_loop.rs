@@ -24,6 +24,7 @@ use crate::clock::{Clock, real_time};
 use crate::outbox::{Outbox, Sent, Waiting};
 use crate::tun::{BUFFER_OCTETS, READ_PACKETS_MAX, Tun, WRITE_HEADROOM};
 use crate::udp::{ReceiveBatch, UdpSocket};
+use crate::xdp::FastPath;
 
 /// Orders that may wait: a burst of look-ups after an outage, one per lane, fits.
 const ORDERS_MAX: usize = 4_096;
@@ -127,12 +128,23 @@ impl Handle {
     }
 }
 
+/// By what packets come and go.
+pub struct Devices {
+    /// The network.
+    pub udp: UdpSocket,
+    /// The host.
+    pub tun: Tun,
+    /// Who relays below this loop, if anyone does.
+    pub fast_path: Option<FastPath>,
+}
+
 /// The node and everything that it touches.
 struct Loop {
     node: Node,
     clock: Clock,
     udp: UdpSocket,
     tun: Tun,
+    fast_path: Option<FastPath>,
     orders: Receiver<Order>,
     wake: Arc<EventFd>,
     events: mpsc::Sender<NodeEvent>,
@@ -150,19 +162,20 @@ struct Loop {
 pub fn start(
     node: Node,
     clock: Clock,
-    udp: UdpSocket,
-    tun: Tun,
+    devices: Devices,
     events: mpsc::Sender<NodeEvent>,
 ) -> io::Result<(Handle, JoinHandle<()>)> {
     let flags = EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK;
     let wake = Arc::new(EventFd::from_value_and_flags(0, flags)?);
     let (sender, orders) = sync_channel(ORDERS_MAX);
     let handle = Handle { orders: sender, wake: Arc::clone(&wake) };
+    let Devices { udp, tun, fast_path } = devices;
     let mut packets = Loop {
         node,
         clock,
         udp,
         tun,
+        fast_path,
         orders,
         wake,
         events,
@@ -187,6 +200,9 @@ impl Loop {
                 return;
             }
             self.timers();
+            if let Some(fast_path) = &mut self.fast_path {
+                fast_path.follow(&mut self.node);
+            }
             self.transmit();
             self.publish();
         }

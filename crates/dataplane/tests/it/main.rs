@@ -2,6 +2,7 @@
 
 mod allocation;
 mod drops;
+mod fast_path;
 mod faults;
 mod handshake;
 mod host;

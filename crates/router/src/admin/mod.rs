@@ -161,8 +161,22 @@ async fn host_changes(State(shared): App) -> Answer<shape::Host> {
     let others = changes
         .into_iter()
         .map(|change| shape::HostChange { kind: change.kind.into(), what: change.what });
-    let changes = std::iter::once(tun).chain(others).collect();
+    let relay = relay_shown(&shared).await;
+    let changes = std::iter::once(tun).chain(relay).chain(others).collect();
     Ok(Json(shape::Host { schema: "srwan.host/1".into(), changes }))
+}
+
+/// The XDP relay and what it has carried; `None` if there is none.
+async fn relay_shown(shared: &Shared) -> Option<shape::HostChange> {
+    let carried = ask(shared, |node, _, _| node.fast_path()).await.ok()??;
+    let what = format!(
+        "{} relay at {}: {} packets carried, {} dropped, gone when the router ends",
+        shared.config.xdp.mode.name(),
+        shared.config.xdp.interfaces.join(", "),
+        carried.packets,
+        carried.dropped
+    );
+    Some(shape::HostChange { kind: "xdp".into(), what })
 }
 
 async fn drain(State(shared): App) -> Answer<shape::Status> {

@@ -14,10 +14,9 @@ use srwan_wire::roster::{
 
 use super::price;
 use super::raw::RawConfig;
-use crate::ledger::VALIDATORS_MAX;
-
-use super::{Clock, Config, Controller, Egress, Geo, Ledger, Liveness, Policy, Tun};
+use super::{Clock, Config, Controller, Egress, Geo, Ledger, Liveness, Policy, Tun, Xdp, XdpMode};
 use crate::fault::{self, Fault};
+use crate::ledger::VALIDATORS_MAX;
 
 /// Most watched prefixes: each is probed, so the probe rate is bounded.
 const WATCH_MAX: usize = 256;
@@ -30,6 +29,9 @@ const PORT_SMTP: u16 = 25;
 
 /// Longest interface name. Source: `IFNAMSIZ` - 1.
 const INTERFACE_NAME_MAX: usize = 15;
+
+/// Most interfaces of the XDP relay: each is looked at once a second, and no host has more uplinks.
+const XDP_INTERFACES_MAX: usize = 16;
 
 /// Largest size of a clock skew used as test input: one day.
 const SKEW_MS_MAX: i64 = 86_400_000;
@@ -115,6 +117,7 @@ pub fn check(raw: RawConfig, source: &Source) -> Result<Config, Fault> {
         geo: geo(&raw),
         portal_listen: raw.portal.listen,
         tun: tun(&raw, source)?,
+        xdp: xdp(&raw, source)?,
     };
     // What the roster will refuse is refused here, before anything is sent.
     let profile = config.profile(NodeKey([0; 32]), AccountKey([0; 32]));
@@ -303,9 +306,29 @@ fn geo(raw: &RawConfig) -> Geo {
 
 fn tun(raw: &RawConfig, source: &Source) -> Result<Tun, Fault> {
     let name = &raw.tun.name;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    if name.is_empty() || name.len() > INTERFACE_NAME_MAX || !name.bytes().all(plain) {
+    if !is_interface_name(name) {
         return Err(source.range("tun.name", "not an interface name of 1 to 15 characters"));
     }
     Ok(Tun { name: name.clone(), mtu: source.within("tun.mtu", raw.tun.mtu, 1280..=9000)? })
+}
+
+fn is_interface_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !name.is_empty() && name.len() <= INTERFACE_NAME_MAX && name.bytes().all(plain)
+}
+
+fn xdp(raw: &RawConfig, source: &Source) -> Result<Xdp, Fault> {
+    let (mode, names) = (raw.xdp.mode, &raw.xdp.interfaces);
+    if names.iter().any(|name| !is_interface_name(name)) {
+        return Err(source.range("xdp.interfaces", "not interface names of 1 to 15 characters"));
+    }
+    if (1..names.len()).any(|index| names[..index].contains(&names[index])) {
+        return Err(source.range("xdp.interfaces", "an interface is listed twice"));
+    }
+    if mode != XdpMode::Off && names.is_empty() {
+        return Err(source.range("xdp.mode", "it is on, but xdp.interfaces names none"));
+    }
+    let interfaces = if mode == XdpMode::Off { Vec::new() } else { names.clone() };
+    let interfaces = at_most("xdp.interfaces", interfaces, XDP_INTERFACES_MAX, source)?;
+    Ok(Xdp { mode, interfaces })
 }

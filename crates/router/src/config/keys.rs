@@ -75,6 +75,8 @@ pub const KEYS: &[Key] = &[
     key("portal.listen", "127.0.0.1:7443", Restart, "TCP address of the portal."),
     key("tun.name", "srwan0", Restart, "Interface name, 1 to 15 characters."),
     key("tun.mtu", "1380", Restart, "MTU of the interface, 1280 to 9000."),
+    key("xdp.mode", "off", Restart, "Relay paid packets in the driver (native), or not (off)."),
+    key("xdp.interfaces", "[]", Restart, "Up to 16 interfaces that it relays between."),
 ];
 
 /// The known key most like `written`, if one is like it at all.

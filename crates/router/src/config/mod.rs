@@ -18,6 +18,7 @@ use srwan_wire::roster::{self, Class, Profile};
 
 use crate::fault::{self, Fault};
 use price::Price;
+pub use raw::XdpMode;
 use srwan_ledger::amount::Amount;
 
 /// A checked configuration.
@@ -63,6 +64,8 @@ pub struct Config {
     pub portal_listen: SocketAddr,
     /// The TUN interface.
     pub tun: Tun,
+    /// Relaying in the driver.
+    pub xdp: Xdp,
 }
 
 /// The controller this router belongs to.
@@ -149,6 +152,15 @@ pub struct Tun {
     pub name: String,
     /// Octets, inner packet.
     pub mtu: u16,
+}
+
+/// Relaying in the driver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Xdp {
+    /// How.
+    pub mode: XdpMode,
+    /// At which interfaces: none if it is off, else 1 to 16, all different.
+    pub interfaces: Vec<String>,
 }
 
 impl Config {

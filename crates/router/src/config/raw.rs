@@ -46,6 +46,8 @@ pub struct RawConfig {
     pub portal: RawPortal,
     #[serde(default)]
     pub tun: RawTun,
+    #[serde(default)]
+    pub xdp: RawXdp,
 }
 
 /// `[controller]`.
@@ -190,6 +192,36 @@ pub struct RawPortal {
 pub struct RawTun {
     pub name: String,
     pub mtu: u16,
+}
+
+/// `[xdp]`.
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawXdp {
+    pub mode: XdpMode,
+    pub interfaces: Vec<String>,
+}
+
+/// Whether and where packets are relayed below the router.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum XdpMode {
+    /// Not at all.
+    #[default]
+    Off,
+    /// By the interface's driver, on single frames. There is no mode for drivers that cannot: the kernel would run the
+    /// program after datagrams were coalesced, and bill several as one.
+    Native,
+}
+
+impl XdpMode {
+    /// As written in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Native => "native",
+        }
+    }
 }
 
 fn poll_ms() -> u64 {

@@ -37,6 +37,7 @@ fn a_minimal_file_gets_the_documented_defaults() {
     assert_eq!(config.tun, Tun { name: "srwan0".into(), mtu: 1380 });
     assert!(!config.egress.enabled);
     assert_eq!(config.ledger, None);
+    assert_eq!(config.xdp, Xdp { mode: XdpMode::Off, interfaces: Vec::new() });
 }
 
 #[test]
@@ -74,6 +75,9 @@ fn values_out_of_range_are_refused_with_line_and_key() {
         ("[session]\nrekey_s = 1\n", "session.rekey_s", 10),
         ("[session]\nrekey_s = 121\n", "session.rekey_s", 10),
         ("[pulse]\ninterval_ms = 1\n", "pulse.interval_ms", 10),
+        ("[xdp]\nmode = \"native\"\n", "xdp.mode", 10),
+        ("[xdp]\ninterfaces = [\"a b\"]\n", "xdp.interfaces", 10),
+        ("[xdp]\nmode = \"native\"\ninterfaces = [\"a\", \"a\"]\n", "xdp.interfaces", 11),
     ] {
         let fault = refused(extra);
         assert_eq!(fault.code, fault::CONFIG_RANGE, "{extra}");

@@ -6,6 +6,8 @@
 //! **Fail-open:** every route points at the TUN interface, which the kernel removes, with its routes, when this process
 //! dies; an empty table makes the rules fall through to the main table. So a killed router means the default path.
 
+pub mod link_layer;
+pub mod netdev;
 pub mod netlink;
 pub mod route;
 pub mod sysctl;

@@ -29,9 +29,13 @@ const RTM_DELRULE: u16 = 33;
 const RTM_GETRULE: u16 = 34;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
+const RTA_GATEWAY: u16 = 5;
 const RTA_PREFSRC: u16 = 7;
+const RTA_METRICS: u16 = 8;
 const RTA_TABLE: u16 = 15;
 const RTA_MARK: u16 = 16;
+const RTA_VIA: u16 = 18;
+const RTAX_MTU: u16 = 2;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 const RT_SCOPE_NOWHERE: u8 = 255;
@@ -80,6 +84,12 @@ pub struct NextHop {
     pub interface: u32,
     /// Source address the kernel would choose.
     pub source: Option<IpAddr>,
+    /// Through whom, if the target is not on the link.
+    pub gateway: Option<IpAddr>,
+    /// Largest packet, if the route itself limits it.
+    pub mtu: Option<u32>,
+    /// Whether it leads to one other host, over IP of the same version.
+    pub is_unicast: bool,
 }
 
 /// The kernel's routing, seen from the network namespace of the thread that made this.
@@ -150,11 +160,14 @@ impl Routing {
             let header = route_header(prefix, RT_SCOPE_UNIVERSE, 0);
             message.fixed(&header).attr(RTA_DST, &octets(target)).attr_u32(RTA_MARK, mark)
         })?;
-        let answer = answers.first().and_then(|answer| answer.get(FIXED_OCTETS..));
-        let attributes = answer.ok_or(io::ErrorKind::InvalidData)?;
+        let answer = answers.first().and_then(|answer| answer.split_first_chunk::<FIXED_OCTETS>());
+        let (header, attributes) = answer.ok_or(io::ErrorKind::InvalidData)?;
         Ok(NextHop {
             interface: find_u32(attributes, RTA_OIF).unwrap_or(0),
             source: find(attributes, RTA_PREFSRC).and_then(address),
+            gateway: find(attributes, RTA_GATEWAY).and_then(address),
+            mtu: find(attributes, RTA_METRICS).and_then(|metrics| find_u32(metrics, RTAX_MTU)),
+            is_unicast: header[7] == RTN_UNICAST && find(attributes, RTA_VIA).is_none(),
         })
     }
 
@@ -324,7 +337,8 @@ fn parse_route(answer: &[u8]) -> Option<Route> {
     Some(Route { table, prefix })
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
+/// An address as attributes carry it.
+pub(super) fn octets(address: IpAddr) -> Vec<u8> {
     match address {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),

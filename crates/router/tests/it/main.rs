@@ -11,3 +11,4 @@ mod one_ended;
 mod restart;
 mod settling;
 mod story;
+mod xdp;

@@ -14,7 +14,7 @@ use srwan_router::doctor::Finding;
 use std::path::PathBuf;
 
 /// Checks of the host alone, then checks that need a configuration; see `srwan_router::doctor`.
-const CHECKS: [&str; 9] = [
+const CHECKS: [&str; 10] = [
     "permission",
     "tun",
     "filter",
@@ -22,6 +22,7 @@ const CHECKS: [&str; 9] = [
     "port",
     "clock",
     "state",
+    "xdp",
     "controller",
     "ledger",
 ];
