@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask ci` is what CI runs; every other verb is one of its steps, or writes a file that a step compares.
 
+mod callgrind;
 mod ci;
 mod crates;
 mod fixtures;
@@ -20,6 +21,8 @@ usage: cargo xtask <task>
   tidy                                   lengths, parameters, names, documents
   tidy --write                           lowers the numbers of ratchet.toml that have fallen
   tidy --accept                          records every sin as it is; say why in the commit
+  callgrind                              instructions per packet of the hot steps, from the release binary
+  callgrind --write | --accept           lowers the numbers of callgrind.toml | records them; say why in the commit
   fixtures                               pins the encodings anew and writes the fuzzers' seeds";
 
 fn main() -> ExitCode {
@@ -31,6 +34,9 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(tidy::Mode::Check),
         ["tidy", "--write"] => tidy::run(tidy::Mode::Lower),
         ["tidy", "--accept"] => tidy::run(tidy::Mode::Accept),
+        ["callgrind"] => callgrind::run(callgrind::Mode::Check),
+        ["callgrind", "--write"] => callgrind::run(callgrind::Mode::Lower),
+        ["callgrind", "--accept"] => callgrind::run(callgrind::Mode::Accept),
         ["fixtures"] => fixtures::run(),
         _ => {
             eprintln!("{USAGE}");

@@ -1,5 +1,6 @@
 //! The grammar: `srwan <noun> <verb>`; only frequent verbs stand on top.
 
+mod bench;
 mod config;
 mod controller;
 mod daemon;
@@ -70,6 +71,9 @@ pub enum Command {
     /// A whole SR-WAN on this machine, in network namespaces.
     #[command(subcommand)]
     Lab(srwan_lab::cli::LabCommand),
+    /// Measurements of this program on this machine.
+    #[command(subcommand)]
+    Bench(bench::BenchVerb),
     /// Print the completion script of a shell.
     Completion(shell::Completion),
     /// Write the manual pages.
@@ -98,6 +102,7 @@ impl Command {
             Self::Host(verb) => verb.run(socket, output),
             Self::Portal(verb) => verb.run(socket, output),
             Self::Lab(command) => lab(command),
+            Self::Bench(verb) => verb.run(output),
             Self::Completion(args) => args.run(),
             Self::Man(args) => args.run(),
             Self::Version => shell::version(output),

@@ -20,7 +20,7 @@ use anyhow::{Context, Result};
 
 use crate::cli::SoakArgs;
 use crate::fabric::random::Random;
-use crate::verbs::stop_on_signals;
+use crate::interrupt::stop_on_signals;
 
 use audit::Audit;
 use cluster::{Blueprint, Cluster};

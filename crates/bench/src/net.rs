@@ -1,0 +1,202 @@
+//! The whole run: everybody is set up once, then measured in turns, round after round, so that drift hits all alike.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use anyhow::Result;
+use srwan_lab::problem::{Code, Problem};
+
+use crate::contender::{
+    CONTENDERS, Contender, FORWARDING, SCENARIO, SRWAN, Standing, Way, stand_plain,
+};
+use crate::figures::Figures;
+use crate::measure::{self, Times, Turn};
+use crate::programs::{ETHTOOL, IPERF3, Programs};
+use crate::report::{Report, Run, State};
+use crate::testbed::TestBed;
+
+/// What to run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub rounds: u32,
+    /// Names of contenders; empty = all.
+    pub contenders: Vec<String>,
+    /// Short measures.
+    pub quick: bool,
+    /// All offloads of all veth devices are off, for everything.
+    pub no_offload: bool,
+    /// Leave the daemons' logs.
+    pub keep_logs: bool,
+    /// A folder, or one with a `bin` folder, that is searched for programs before all others.
+    pub programs: Option<PathBuf>,
+}
+
+/// A contender in this run.
+struct Entry {
+    contender: &'static Contender,
+    state: State,
+    standings: Vec<Standing>,
+    /// By way: what its turns gave; and why there will be no more.
+    turns: BTreeMap<Way, Vec<Figures>>,
+    ended: BTreeMap<Way, String>,
+}
+
+/// Runs everything. `tell` is given a line about what happens.
+///
+/// **Errors** with a [`Problem`] if there is nothing to measure with, or the run was interrupted. A contender that fails
+/// is a state in the report.
+pub fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Report> {
+    let chosen = chosen(&options.contenders)?;
+    let programs = Programs::new(options.programs.as_deref());
+    for program in [IPERF3, ETHTOOL] {
+        programs.need(program)?;
+    }
+    let mut bed = TestBed::claim(SCENARIO, programs, options.keep_logs)?;
+    let plain = plain(&mut bed)?;
+    let mut entries = Vec::new();
+    for contender in chosen {
+        tell(&format!("setting up {}", contender.name));
+        entries.push(Entry::raise(&mut bed, contender, options)?);
+    }
+    for round in 0..options.rounds {
+        take_round(&bed, &mut entries, (&plain, options), &|line| {
+            tell(&format!("round {} of {}: {line}", round + 1, options.rounds));
+        })?;
+    }
+    let version = |entry: &Entry| version(&bed, entry.contender);
+    let runs = entries.iter().map(|entry| entry.run(version(entry))).collect();
+    let times = times(options);
+    tell("removing everything");
+    drop(bed);
+    Ok(Report::new(options, times, runs))
+}
+
+fn times(options: &Options) -> Times {
+    if options.quick { Times::QUICK } else { Times::FULL }
+}
+
+fn chosen(names: &[String]) -> Result<Vec<&'static Contender>, Problem> {
+    if names.is_empty() {
+        return Ok(CONTENDERS.iter().collect());
+    }
+    names.iter().map(|name| Contender::named(name).ok_or_else(|| unknown(name))).collect()
+}
+
+fn unknown(name: &str) -> Problem {
+    let known: Vec<&str> = CONTENDERS.iter().map(|contender| contender.name).collect();
+    Problem {
+        code: Code::NoSuchContender,
+        what: format!("no contender is called `{name}`"),
+        why: format!("there are: {}", known.join(", ")),
+        fix: "name some of these with --contender, separated by commas".to_owned(),
+    }
+}
+
+/// Plain forwarding on a topology of its own: what all round trips are paired with.
+fn plain(bed: &mut TestBed) -> Result<Standing> {
+    let plain = stand_plain(bed, "pair")?;
+    measure::prepare(bed, &plain)?;
+    Ok(plain)
+}
+
+fn take_round(
+    bed: &TestBed,
+    entries: &mut [Entry],
+    (plain, options): (&Standing, &Options),
+    tell: &dyn Fn(&str),
+) -> Result<()> {
+    for entry in entries {
+        for place in 0..entry.standings.len() {
+            let way = entry.standings[place].way;
+            if entry.ended.contains_key(&way) {
+                continue;
+            }
+            tell(&format!("{} {}", entry.contender.name, way.word()));
+            let turn = Turn {
+                times: times(options),
+                plain,
+                bare: !options.no_offload && is_bare(entry.contender, way),
+            };
+            let standing = &entry.standings[place];
+            let figures = measure::prepare(bed, standing)
+                .and_then(|()| measure::measure(bed, standing, &turn));
+            anyhow::ensure!(!bed.is_interrupted(), "interrupted; everything is removed");
+            match figures {
+                Ok(figures) => entry.turns.entry(way).or_default().push(figures),
+                Err(error) => {
+                    tell(&format!("{} {} failed: {error:#}", entry.contender.name, way.word()));
+                    entry.ended.insert(way, format!("{error:#}"));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whose one stream is also measured without offloads: the aim's three.
+fn is_bare(contender: &Contender, way: Way) -> bool {
+    let is_named = [SRWAN, FORWARDING, "gotatun"].contains(&contender.name);
+    is_named && (way == Way::Relay || way == Way::Plain)
+}
+
+fn version(bed: &TestBed, contender: &Contender) -> Option<String> {
+    if contender.name == SRWAN {
+        return Some(env!("CARGO_PKG_VERSION").to_owned());
+    }
+    let product = contender.programs.first().filter(|_| !contender.version_flag.is_empty())?;
+    bed.programs().version(*product, contender.version_flag)
+}
+
+impl Entry {
+    /// Sets a contender up if it can be; a failure is a state, an interruption is an error.
+    fn raise(bed: &mut TestBed, contender: &'static Contender, options: &Options) -> Result<Self> {
+        let (turns, ended) = (BTreeMap::new(), BTreeMap::new());
+        let mut entry =
+            Self { contender, state: State::Measured, standings: Vec::new(), turns, ended };
+        if let Some(program) = contender.missing(bed.programs()) {
+            entry.state = State::NotInstalled { fix: program.install.to_owned() };
+            return Ok(entry);
+        }
+        if let Some(why) = (contender.lacks)(bed) {
+            entry.state = State::NotAvailable { why };
+            return Ok(entry);
+        }
+        match stand(bed, contender, options) {
+            Ok(standings) => entry.standings = standings,
+            Err(error) if bed.is_interrupted() => return Err(error),
+            Err(error) => entry.state = State::Failed { why: format!("{error:#}") },
+        }
+        Ok(entry)
+    }
+
+    fn run(&self, version: Option<String>) -> Run {
+        let is_measured = self.ended.is_empty();
+        let first = self.ended.values().next();
+        Run {
+            contender: self.contender,
+            version,
+            state: match (is_measured, first) {
+                (false, Some(why)) => State::Failed { why: why.clone() },
+                (_, _) => self.state.clone(),
+            },
+            turns: self.turns.clone(),
+        }
+    }
+}
+
+/// Sets a contender up, with iperf3 at each B.
+fn stand(bed: &mut TestBed, contender: &Contender, options: &Options) -> Result<Vec<Standing>> {
+    let standings = (contender.raise)(bed)?;
+    let mut served: Vec<&Standing> = Vec::new();
+    for standing in &standings {
+        if !served.iter().any(|other| Rc::ptr_eq(&other.topology, &standing.topology)) {
+            measure::start_server(bed, &standing.topology)?;
+            served.push(standing);
+        }
+        if options.no_offload {
+            standing.topology.set_offloads(bed, false)?;
+        }
+    }
+    Ok(standings)
+}
