@@ -38,8 +38,8 @@ const PACKETS: [u64; 2] = [640, 10_240];
 const TOLERANCE_PERCENT: u64 = 2;
 
 const HEADER: &str = "\
-# Instructions per packet of 1400 octets (`cargo xtask callgrind`), with valgrind's x86-64. They may only fall:
-# `cargo xtask callgrind --write` lowers them; raising one needs `--accept` and a reason in the commit.
+# Instructions per packet of 1400 octets (`cargo xtask callgrind`); they may only fall.
+# `cargo xtask callgrind --write` lowers them; raising one needs `--accept` and a reason.
 ";
 
 /// Instructions per packet, by step.

@@ -21,8 +21,9 @@ usage: cargo xtask <task>
   tidy                                   lengths, parameters, names, documents
   tidy --write                           lowers the numbers of ratchet.toml that have fallen
   tidy --accept                          records every sin as it is; say why in the commit
-  callgrind                              instructions per packet of the hot steps, from the release binary
-  callgrind --write | --accept           lowers the numbers of callgrind.toml | records them; say why in the commit
+  callgrind                              instructions per packet of the hot steps
+  callgrind --write                      lowers the numbers of callgrind.toml that have fallen
+  callgrind --accept                     records every count as it is; say why in the commit
   fixtures                               pins the encodings anew and writes the fuzzers' seeds";
 
 fn main() -> ExitCode {

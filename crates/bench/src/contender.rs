@@ -20,7 +20,7 @@ use crate::testbed::TestBed;
 use crate::topology::{End, Topology};
 
 pub use forwarding::stand as stand_plain;
-pub use srwan::SCENARIO;
+pub use srwan::{Paid, SCENARIO, paid};
 
 /// The way that packets go from A to B.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -75,6 +75,8 @@ pub struct Standing {
     pub daemons: Daemons,
     /// What makes packets go this way, where several ways share a topology.
     pub switch: Option<Switch>,
+    /// What must be the same after a turn as before: the product could have chosen another way meanwhile.
+    pub witness: Option<Witness>,
 }
 
 /// Numbers of a product's processes.
@@ -99,11 +101,15 @@ impl Daemons {
 /// Makes a topology's packets go one way.
 pub type Switch = Box<dyn Fn(&TestBed) -> Result<()>>;
 
+/// Tells which way packets have gone so far.
+pub type Witness = Box<dyn Fn(&TestBed) -> Result<String>>;
+
 impl Standing {
     /// A way whose packets need no switch; its addresses are those of a network that the product brings.
     fn inside(way: Way, topology: Topology, network: u8, daemons: Daemons) -> Self {
         let (source, target) = (End::A.inner(network), End::B.inner(network));
-        Self { way, topology: Rc::new(topology), source, target, daemons, switch: None }
+        let topology = Rc::new(topology);
+        Self { way, topology, source, target, daemons, switch: None, witness: None }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The benchmark: srwan beside what people would pick instead, on one machine, in one run.
 //!
 //! `net` is the whole run; `testbed` and `topology` make the machines and cables, `contender` says how each product is
-//! set up, `measure` reads its figures, `report` and `aims` say what came of it. `micro` measures the packet's hot steps
-//! alone. Nothing here decides anything about the product: it only runs it.
+//! set up, `measure` reads its figures, `report` and `aims` say what came of it. `micro` measures the packet's hot
+//! steps alone. Nothing here decides anything about the product: it only runs it.
 
 pub mod aims;
 pub mod contender;

@@ -59,7 +59,25 @@ pub fn prepare(bed: &TestBed, standing: &Standing) -> Result<()> {
 }
 
 /// Takes all figures of one way.
+///
+/// **Errors:** a measure failed, or the packets did not go that way all the time.
 pub fn measure(bed: &TestBed, standing: &Standing, turn: &Turn) -> Result<Figures> {
+    let witness = || standing.witness.as_ref().map(|witness| witness(bed)).transpose();
+    let before = witness()?;
+    let figures = take(bed, standing, turn)?;
+    let after = witness()?;
+    anyhow::ensure!(before == after, "the path changed during the turn: {}", changed(after));
+    Ok(figures)
+}
+
+/// The end of what a witness said.
+fn changed(said: Option<String>) -> String {
+    let said = said.unwrap_or_default();
+    let start = said.char_indices().rev().nth(WITNESS_CHARS).map_or(0, |(place, _)| place);
+    said[start..].to_owned()
+}
+
+fn take(bed: &TestBed, standing: &Standing, turn: &Turn) -> Result<Figures> {
     let mut figures = idle(bed, standing, turn)?;
     figures.extend(one_stream(bed, standing, turn)?);
     figures.extend(four_streams(bed, standing, turn)?);
@@ -132,5 +150,7 @@ fn bare(bed: &TestBed, standing: &Standing, turn: &Turn) -> Result<f64> {
     Ok(flow?.gbps())
 }
 
+/// The last decision fits.
+const WITNESS_CHARS: usize = 400;
 /// Between two echoes under load: 500 a second are too few to be a load themselves.
 const ECHO_PAUSE: Duration = Duration::from_millis(2);

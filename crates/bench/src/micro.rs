@@ -1,8 +1,8 @@
 //! The packet's hot steps alone, without any kernel: parse, seal at the headend, forward at the relay, open at the
 //! endpoint, with tag, lane, replay windows and meters on.
 //!
-//! Packets lie side by side as in a super-packet of 64. [`measure`] reads a clock; [`repeat`] does a number of packets and
-//! nothing else, for tools that count instructions.
+//! Packets lie side by side as in a super-packet of 64. [`measure`] reads a clock; [`repeat`] does a number of packets
+//! and nothing else, for tools that count instructions.
 
 mod chain;
 
@@ -59,6 +59,7 @@ pub fn measure() -> Result<Micro> {
 pub fn repeat(step: Step, count: usize) -> Result<()> {
     let mut chain = Chain::new(1_400)?;
     if step == Step::Parse {
+        chain.restore();
         chain.seal()?;
         for _ in 0..count.div_ceil(chain::BATCH) {
             chain.parse()?;

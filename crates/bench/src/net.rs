@@ -3,18 +3,20 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::Result;
 use srwan_lab::problem::{Code, Problem};
 
 use crate::contender::{
-    CONTENDERS, Contender, FORWARDING, SCENARIO, SRWAN, Standing, Way, stand_plain,
+    CONTENDERS, Contender, FORWARDING, SCENARIO, SRWAN, Standing, Way, paid, stand_plain,
 };
 use crate::figures::Figures;
 use crate::measure::{self, Times, Turn};
 use crate::programs::{ETHTOOL, IPERF3, Programs};
 use crate::report::{Report, Run, State};
 use crate::testbed::TestBed;
+use crate::topology::End;
 
 /// What to run.
 #[derive(Clone, Debug)]
@@ -22,6 +24,8 @@ pub struct Options {
     pub rounds: u32,
     /// Names of contenders; empty = all.
     pub contenders: Vec<String>,
+    /// Ways that are measured; empty = all.
+    pub ways: Vec<Way>,
     /// Short measures.
     pub quick: bool,
     /// All offloads of all veth devices are off, for everything.
@@ -44,8 +48,8 @@ struct Entry {
 
 /// Runs everything. `tell` is given a line about what happens.
 ///
-/// **Errors** with a [`Problem`] if there is nothing to measure with, or the run was interrupted. A contender that fails
-/// is a state in the report.
+/// **Errors** with a [`Problem`] if there is nothing to measure with, or the run was interrupted. A contender that
+/// fails is a state in the report.
 pub fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Report> {
     let chosen = chosen(&options.contenders)?;
     let programs = Programs::new(options.programs.as_deref());
@@ -54,11 +58,7 @@ pub fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Report> {
     }
     let mut bed = TestBed::claim(SCENARIO, programs, options.keep_logs)?;
     let plain = plain(&mut bed)?;
-    let mut entries = Vec::new();
-    for contender in chosen {
-        tell(&format!("setting up {}", contender.name));
-        entries.push(Entry::raise(&mut bed, contender, options)?);
-    }
+    let mut entries = raise_all(&mut bed, chosen, options, tell)?;
     for round in 0..options.rounds {
         take_round(&bed, &mut entries, (&plain, options), &|line| {
             tell(&format!("round {} of {}: {line}", round + 1, options.rounds));
@@ -66,10 +66,65 @@ pub fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Report> {
     }
     let version = |entry: &Entry| version(&bed, entry.contender);
     let runs = entries.iter().map(|entry| entry.run(version(entry))).collect();
-    let times = times(options);
+    let mut report = Report::new(options, times(options), runs);
+    if entries.iter().any(|entry| entry.contender.name == SRWAN && !entry.standings.is_empty()) {
+        report.relay = Some(paid(&bed)?);
+    }
     tell("removing everything");
     drop(bed);
-    Ok(Report::new(options, times, runs))
+    Ok(report)
+}
+
+/// Sets everybody up and leaves it so until somebody wants it to end: for a look around, or a profile.
+///
+/// Where ways share a topology, packets go the last of them.
+///
+/// **Errors:** as [`run`]; and if a contender cannot be set up.
+pub fn hold(options: &Options, tell: &dyn Fn(&str)) -> Result<()> {
+    let chosen = chosen(&options.contenders)?;
+    let programs = Programs::new(options.programs.as_deref());
+    let mut bed = TestBed::claim(SCENARIO, programs, options.keep_logs)?;
+    for entry in raise_all(&mut bed, chosen, options, tell)? {
+        if let State::Failed { why } = &entry.state {
+            anyhow::bail!("{}: {why}", entry.contender.name);
+        }
+        for standing in &entry.standings {
+            measure::prepare(&bed, standing)?;
+            tell(&format!(
+                "{} {}: {}",
+                entry.contender.name,
+                standing.way.word(),
+                look(&bed, standing)?
+            ));
+        }
+    }
+    tell("all stand; end it with Ctrl-C");
+    while !bed.is_interrupted() {
+        std::thread::sleep(HOLD_LOOK);
+    }
+    Ok(())
+}
+
+/// How to send something this way by hand.
+fn look(bed: &TestBed, standing: &Standing) -> Result<String> {
+    let place = bed.place().netns(&standing.topology.node(End::A)?);
+    let netns = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let (source, target) = (standing.source, standing.target);
+    let processes = &standing.daemons.all;
+    Ok(format!("ip netns exec {netns} iperf3 -c {target} -B {source}; processes {processes:?}"))
+}
+
+fn raise_all(
+    bed: &mut TestBed,
+    chosen: Vec<&'static Contender>,
+    options: &Options,
+    tell: &dyn Fn(&str),
+) -> Result<Vec<Entry>> {
+    let raise = |contender: &'static Contender| {
+        tell(&format!("setting up {}", contender.name));
+        Entry::raise(bed, contender, options)
+    };
+    chosen.into_iter().map(raise).collect()
 }
 
 fn times(options: &Options) -> Times {
@@ -187,7 +242,8 @@ impl Entry {
 
 /// Sets a contender up, with iperf3 at each B.
 fn stand(bed: &mut TestBed, contender: &Contender, options: &Options) -> Result<Vec<Standing>> {
-    let standings = (contender.raise)(bed)?;
+    let mut standings = (contender.raise)(bed)?;
+    standings.retain(|standing| options.ways.is_empty() || options.ways.contains(&standing.way));
     let mut served: Vec<&Standing> = Vec::new();
     for standing in &standings {
         if !served.iter().any(|other| Rc::ptr_eq(&other.topology, &standing.topology)) {
@@ -200,3 +256,6 @@ fn stand(bed: &mut TestBed, contender: &Contender, options: &Options) -> Result<
     }
     Ok(standings)
 }
+
+/// How soon an interruption is noticed.
+const HOLD_LOOK: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@ use std::fs;
 use serde::Serialize;
 
 use crate::aims::{Aim, aims};
-use crate::contender::{Contender, SRWAN, Way};
+use crate::contender::{Contender, Paid, SRWAN, Way};
 use crate::figures::{Figures, Metric, Spread, spreads};
 use crate::measure::Times;
 use crate::net::Options;
@@ -19,6 +19,9 @@ pub struct Report {
     pub settings: Settings,
     /// In the order of tables.
     pub contenders: Vec<Entry>,
+    /// What srwan's relay carried and was paid for, if srwan was measured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Paid>,
     pub aims: Vec<Aim>,
 }
 
@@ -28,6 +31,8 @@ pub struct Machine {
     pub cores: usize,
     pub cpu: String,
     pub kernel: String,
+    /// TCP's congestion control, which all contenders' streams use.
+    pub congestion_control: String,
 }
 
 /// How it ran.
@@ -151,6 +156,7 @@ impl Report {
                 streams_s: times.streams_s,
             },
             contenders: runs.iter().map(entry).collect(),
+            relay: None,
             aims: aims(&medians),
         }
     }
@@ -183,14 +189,15 @@ fn way_figures(medians: &Medians, run: &Run) -> Vec<WayFigures> {
 
 impl Machine {
     fn own() -> Self {
-        let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let told = |file| fs::read_to_string(file).unwrap_or_default().trim().to_owned();
         let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let model = cpus.lines().find(|line| line.starts_with("model name"));
         let model = model.and_then(|line| line.split_once(':')).map_or("", |(_, name)| name);
         Self {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             cpu: model.trim().to_owned(),
-            kernel: kernel.trim().to_owned(),
+            kernel: told("/proc/sys/kernel/osrelease"),
+            congestion_control: told("/proc/sys/net/ipv4/tcp_congestion_control"),
         }
     }
 }

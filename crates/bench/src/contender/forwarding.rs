@@ -21,5 +21,6 @@ pub fn stand(bed: &mut TestBed, tag: &str) -> Result<Standing> {
         target: End::B.behind(),
         daemons: Daemons::default(),
         switch: None,
+        witness: None,
     })
 }

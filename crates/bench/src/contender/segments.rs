@@ -50,6 +50,7 @@ fn stand(bed: &mut TestBed, way: Way, tag: &str) -> Result<Standing> {
         target: End::B.behind(),
         daemons: Daemons::default(),
         switch: None,
+        witness: None,
     })
 }
 

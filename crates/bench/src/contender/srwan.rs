@@ -1,15 +1,16 @@
 //! srwan as a user runs it: controller, ledger validator, three routers, each a process with a configuration file.
 //!
-//! One domain carries all three ways; commands switch between them before each turn. Relay: `srwan path pin B --via R`
-//! at both ends, so that packets have tag and lane and the relay is paid. Pass-through: the direct path is pinned, which
-//! engages nothing. Direct: the same, and a host route into `srwan0` by hand, because the product itself never puts
-//! packets into its tunnel where the Internet's own way does as well.
+//! One domain carries all three ways; commands switch between them before each turn. Relay: `srwan path pin B
+//! --via R` at both ends, so that packets have tag and lane and the relay is paid. Pass-through: the direct path is
+//! pinned, which engages nothing. Direct: the same, and a host route into `srwan0` by hand, because the product itself
+//! never puts packets into its tunnel where the Internet's own way does as well.
 
 use std::fs;
 use std::net::IpAddr;
 use std::rc::Rc;
 
 use anyhow::{Context, Result};
+use serde::Serialize;
 use serde_json::Value;
 use srwan_lab::plan::Plan;
 use srwan_lab::scenario::{Node, NodeName, Role, Scenario};
@@ -27,7 +28,7 @@ pub fn raise(bed: &mut TestBed) -> Result<Vec<Standing>> {
     let topology = Rc::new(make_topology(bed, &plan)?);
     let daemons = start(bed, &plan)?;
     let standing = |way| {
-        let here = Rc::clone(&topology);
+        let (here, there) = (Rc::clone(&topology), Rc::clone(&topology));
         Standing {
             way,
             topology: Rc::clone(&topology),
@@ -35,6 +36,7 @@ pub fn raise(bed: &mut TestBed) -> Result<Vec<Standing>> {
             target: End::B.behind(),
             daemons: daemons.clone(),
             switch: Some(Box::new(move |bed: &TestBed| switch(bed, &here, way))),
+            witness: Some(Box::new(move |bed: &TestBed| decisions(bed, &there))),
         }
     };
     Ok([Way::PassThrough, Way::Direct, Way::Relay].map(standing).into())
@@ -101,7 +103,10 @@ fn switch(bed: &TestBed, topology: &Topology, way: Way) -> Result<()> {
         let pin = ["path", "pin", peer.as_str()].to_vec();
         let relay = topology.node(End::R)?;
         let via: &[&str] = if way == Way::Relay { &["--via", relay.as_str()] } else { &[] };
-        ask(bed, &node, &[&pin, via].concat())?;
+        let pin = [&pin, via].concat();
+        // A router that has just started does not know the others yet.
+        let pinned = bed.wait_until(|| ask(bed, &node, &pin).is_ok());
+        pinned.with_context(|| format!("{node} refuses the {} path", way.word()))?;
         // Absent most of the time: only the direct way leaves it.
         let _absent = bed.ip(&node, &format!("route del {target}/32 dev {DEVICE}"));
         if way == Way::Direct {
@@ -131,8 +136,42 @@ fn goes(bed: &TestBed, node: &NodeName, peer: &NodeName, way: Way) -> bool {
     endpoint["mode"] == mode && relays == usize::from(way == Way::Relay)
 }
 
+/// How often each end has changed its path, and what it did last.
+fn decisions(bed: &TestBed, topology: &Topology) -> Result<String> {
+    let of = |end: End| -> Result<String> {
+        let (node, peer) = (topology.node(end)?, topology.node(end.peer())?);
+        let answer = ask(bed, &node, &["path", "history", peer.as_str(), "--json"])?;
+        let history: Value = serde_json::from_str(&answer)?;
+        let decisions = history["decisions"].as_array().context("a history has decisions")?;
+        let told = decisions.iter().map(Value::to_string).collect::<Vec<_>>();
+        Ok(format!("{node}: {}", told.join(" ")))
+    };
+    Ok(End::OUTER.into_iter().map(of).collect::<Result<Vec<_>>>()?.join("; "))
+}
+
+/// What R carried for others in the whole run, and what it was given for it so far.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Paid {
+    /// Octets of inner packets, by its lanes' meters.
+    pub relayed_bytes: u64,
+    /// What the ledger says; it is behind the meters by what is not settled.
+    pub earned_coins: String,
+}
+
+/// Asks R.
+pub fn paid(bed: &TestBed) -> Result<Paid> {
+    let wallet = ask(bed, &NodeName::new(End::R.word())?, &["wallet", "show", "--json"])?;
+    let wallet: Value = serde_json::from_str(&wallet)?;
+    let lanes = wallet["lanes"].as_array().into_iter().flatten();
+    let relayed = lanes.filter(|lane| lane["role"] == "relay");
+    Ok(Paid {
+        relayed_bytes: relayed.filter_map(|lane| lane["bytes"].as_u64()).sum(),
+        earned_coins: wallet["earned_coins"].as_str().unwrap_or_default().to_owned(),
+    })
+}
+
 /// Asks a router as its operator would.
-pub fn ask(bed: &TestBed, node: &NodeName, words: &[&str]) -> Result<String> {
+fn ask(bed: &TestBed, node: &NodeName, words: &[&str]) -> Result<String> {
     let (program, socket) = (bed.program(), bed.place().state(node).join("router.sock"));
     let socket = socket.to_string_lossy().into_owned();
     bed.run(node, &[&[program.as_str()], words, &["--socket", &socket]].concat())

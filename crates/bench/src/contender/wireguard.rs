@@ -1,7 +1,7 @@
 //! WireGuard, four times: in the kernel, and the user-space programs that speak its configuration protocol.
 //!
 //! Direct: one tunnel. Relay: what people build, a hub: A and B have one peer, R, which has both on one interface and
-//! forwards between them, so each packet is opened and sealed again at R. MTU 1420, as `wg-quick` sets it on such links.
+//! forwards between them, so each packet is opened and sealed again at R. MTU 1420, as `wg-quick` sets it here.
 
 use std::path::PathBuf;
 

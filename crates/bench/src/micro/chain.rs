@@ -149,7 +149,8 @@ impl Chain {
 
     /// Installs the policy at A and the lane everywhere.
     fn pave(&mut self) -> Result<()> {
-        let policy = PolicyEntry::new(node(3), vec![node(2)], Some(LANE), PathId(1));
+        let mut policy = PolicyEntry::new(node(3), vec![node(2)], Some(LANE), PathId(1));
+        policy.inner_mtu = INNER_MTU;
         self.plane(1).install_policy(prefix(3)?, &policy)?;
         let hops = [(1, 1, Some(2)), (2, 1, Some(3)), (3, 2, None)];
         for (own, previous, next) in hops {

@@ -21,6 +21,7 @@ fn report(runs: Vec<Run>) -> Report {
     let options = Options {
         rounds: 3,
         contenders: Vec::new(),
+        ways: Vec::new(),
         quick: true,
         no_offload: false,
         keep_logs: false,

@@ -2,7 +2,7 @@
 
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::text::{table, wrap};
+use crate::text::{octets, table, wrap};
 use clap::{Args, Subcommand, ValueEnum};
 use srwan_bench::aims::{Aim, Bound};
 use srwan_bench::contender::{SRWAN, Way};
@@ -31,6 +31,9 @@ pub struct Net {
     /// Contenders, separated by commas; without it, all that are installed (docs/performance.md).
     #[arg(long, value_delimiter = ',', value_name = "A,B")]
     contender: Vec<String>,
+    /// Ways to measure, separated by commas; without it, all.
+    #[arg(long, value_delimiter = ',', value_name = "WAY", value_enum)]
+    way: Vec<WayName>,
     /// One round of short measures, to see that everything works.
     #[arg(long)]
     quick: bool,
@@ -43,9 +46,25 @@ pub struct Net {
     /// Leave the daemons' logs.
     #[arg(long)]
     keep_logs: bool,
+    /// Set up what is chosen and leave it so until Ctrl-C, for a look around or a profile.
+    #[arg(long)]
+    hold: bool,
     /// Only the packet's hot steps, without a network: nanoseconds per packet. Needs no root.
-    #[arg(long, conflicts_with_all = ["contender", "no_offload", "programs", "keep_logs"])]
+    #[arg(long, conflicts_with_all = ["contender", "way", "no_offload", "programs", "hold"])]
     micro: bool,
+}
+
+/// The ways that packets may go.
+#[derive(Clone, Copy, ValueEnum)]
+enum WayName {
+    /// Forwarded by the kernel.
+    Plain,
+    /// With srwan running, no path engaged.
+    PassThrough,
+    /// A tunnel without a relay.
+    Direct,
+    /// Through one relay.
+    Relay,
 }
 
 /// Arguments of `bench packets`.
@@ -86,14 +105,30 @@ impl Net {
         let options = Options {
             rounds: if self.quick { 1 } else { self.rounds },
             contenders: self.contender,
+            ways: self.way.into_iter().map(Way::from).collect(),
             quick: self.quick,
             no_offload: self.no_offload,
             keep_logs: self.keep_logs,
             programs: self.programs,
         };
+        if self.hold {
+            net::hold(&options, &|line| output.progress(line))?;
+            return Ok(Exit::Ok);
+        }
         let report = net::run(&options, &|line| output.progress(line))?;
         output.answer(&report, net_text)?;
         Ok(if report.is_whole() { Exit::Ok } else { Exit::Failed })
+    }
+}
+
+impl From<WayName> for Way {
+    fn from(name: WayName) -> Self {
+        match name {
+            WayName::Plain => Self::Plain,
+            WayName::PassThrough => Self::PassThrough,
+            WayName::Direct => Self::Direct,
+            WayName::Relay => Self::Relay,
+        }
     }
 }
 
@@ -110,13 +145,15 @@ impl From<StepName> for Step {
 
 fn net_text(report: &Report) -> String {
     let machine = &report.machine;
+    let settings = &report.settings;
     let head = format!(
-        "{} cores, {}, Linux {}; {} rounds, medians; underlay {}",
+        "{} cores, {}, Linux {}, TCP {}; medians of {} rounds; links: {}",
         machine.cores,
         machine.cpu,
         machine.kernel,
-        report.settings.rounds,
-        report.settings.underlay
+        machine.congestion_control,
+        settings.rounds,
+        settings.underlay
     );
     let parts = [
         wrap(&head, crate::text::COLUMNS).join("\n"),
@@ -124,6 +161,7 @@ fn net_text(report: &Report) -> String {
         costs_text(report),
         times_text(report, Way::Relay),
         times_text(report, Way::Direct),
+        paid_text(report),
         aims_text(&report.aims),
         absent_text(report),
     ];
@@ -162,8 +200,8 @@ fn costs_text(report: &Report) -> String {
             cell(way, Metric::Memory),
         ]
     });
-    let note = "ADDED: one way, idle, beyond plain forwarding, p50 / p99. LOADED: round trip beside \
-                four streams.";
+    let note = "ADDED: one way, idle, beyond plain forwarding, p50 / p99. \
+                LOADED: round trip beside four streams.";
     format!("{}\n{note}", table(head, rows))
 }
 
@@ -213,9 +251,20 @@ fn times_text(report: &Report, way: Way) -> String {
     table([name, "TCP x1", "TCP x4", "64 FLOWS", "UDP 100 B", "CPU/Gbit", "ADDED p50"], rows)
 }
 
+fn paid_text(report: &Report) -> String {
+    report.relay.as_ref().map_or_else(String::new, |paid| {
+        let carried = octets(paid.relayed_bytes);
+        format!("srwan's relay carried {carried} and earned {} coins", paid.earned_coins)
+    })
+}
+
 fn aims_text(aims: &[Aim]) -> String {
     let rows: Vec<_> = aims.iter().filter_map(aim_row).collect();
-    if rows.is_empty() { String::new() } else { table(["AIM", "", "", "GOT", ""], rows) }
+    if rows.is_empty() {
+        String::new()
+    } else {
+        table(["AIM", "BOUND", "VALUE", "GOT", "STATE"], rows)
+    }
 }
 
 fn aim_row(aim: &Aim) -> Option<[String; 5]> {
@@ -245,16 +294,20 @@ fn absent_text(report: &Report) -> String {
         Some([entry.name.to_owned(), state.to_owned(), more.clone()])
     };
     let rows: Vec<_> = report.contenders.iter().filter_map(row).collect();
-    if rows.is_empty() { String::new() } else { table(["NOT MEASURED", "", ""], rows) }
+    if rows.is_empty() {
+        String::new()
+    } else {
+        table(["NOT MEASURED", "STATE", "FIX OR WHY"], rows)
+    }
 }
 
 fn micro_text(micro: &Micro) -> String {
     let nanos = |spread: &Spread| format!("{:.0}", spread.median);
     let rows = micro.sizes.iter().map(|size| {
-        let octets = size.octets.to_string();
+        let size_octets = size.octets.to_string();
         let [parse, seal, forward, open] =
             [&size.parse_ns, &size.seal_ns, &size.forward_ns, &size.open_ns].map(nanos);
-        [octets, parse, seal, forward, open]
+        [size_octets, parse, seal, forward, open]
     });
     table(["OCTETS", "PARSE ns", "SEAL ns", "FORWARD ns", "OPEN ns"], rows)
 }
