@@ -66,15 +66,9 @@ pub fn measure(bed: &TestBed, standing: &Standing, turn: &Turn) -> Result<Figure
     let before = witness()?;
     let figures = take(bed, standing, turn)?;
     let after = witness()?;
-    anyhow::ensure!(before == after, "the path changed during the turn: {}", changed(after));
+    let (before, after) = (before.unwrap_or_default(), after.unwrap_or_default());
+    anyhow::ensure!(before == after, "the path changed during the turn: {before}; then {after}");
     Ok(figures)
-}
-
-/// The end of what a witness said.
-fn changed(said: Option<String>) -> String {
-    let said = said.unwrap_or_default();
-    let start = said.char_indices().rev().nth(WITNESS_CHARS).map_or(0, |(place, _)| place);
-    said[start..].to_owned()
 }
 
 fn take(bed: &TestBed, standing: &Standing, turn: &Turn) -> Result<Figures> {
@@ -150,7 +144,5 @@ fn bare(bed: &TestBed, standing: &Standing, turn: &Turn) -> Result<f64> {
     Ok(flow?.gbps())
 }
 
-/// The last decision fits.
-const WITNESS_CHARS: usize = 400;
 /// Between two echoes under load: 500 a second are too few to be a load themselves.
 const ECHO_PAUSE: Duration = Duration::from_millis(2);

@@ -41,9 +41,9 @@ struct Entry {
     contender: &'static Contender,
     state: State,
     standings: Vec<Standing>,
-    /// By way: what its turns gave; and why there will be no more.
+    /// By way: what its turns gave, and why others gave nothing.
     turns: BTreeMap<Way, Vec<Figures>>,
-    ended: BTreeMap<Way, String>,
+    failures: BTreeMap<Way, Vec<String>>,
 }
 
 /// Runs everything. `tell` is given a line about what happens.
@@ -164,7 +164,7 @@ fn take_round(
     for entry in entries {
         for place in 0..entry.standings.len() {
             let way = entry.standings[place].way;
-            if entry.ended.contains_key(&way) {
+            if entry.failures.get(&way).is_some_and(|failed| failed.len() >= FAILURES_MAX) {
                 continue;
             }
             tell(&format!("{} {}", entry.contender.name, way.word()));
@@ -181,7 +181,7 @@ fn take_round(
                 Ok(figures) => entry.turns.entry(way).or_default().push(figures),
                 Err(error) => {
                     tell(&format!("{} {} failed: {error:#}", entry.contender.name, way.word()));
-                    entry.ended.insert(way, format!("{error:#}"));
+                    entry.failures.entry(way).or_default().push(format!("{error:#}"));
                 }
             }
         }
@@ -206,9 +206,9 @@ fn version(bed: &TestBed, contender: &Contender) -> Option<String> {
 impl Entry {
     /// Sets a contender up if it can be; a failure is a state, an interruption is an error.
     fn raise(bed: &mut TestBed, contender: &'static Contender, options: &Options) -> Result<Self> {
-        let (turns, ended) = (BTreeMap::new(), BTreeMap::new());
+        let (turns, failures) = (BTreeMap::new(), BTreeMap::new());
         let mut entry =
-            Self { contender, state: State::Measured, standings: Vec::new(), turns, ended };
+            Self { contender, state: State::Measured, standings: Vec::new(), turns, failures };
         if let Some(program) = contender.missing(bed.programs()) {
             entry.state = State::NotInstalled { fix: program.install.to_owned() };
             return Ok(entry);
@@ -226,17 +226,15 @@ impl Entry {
     }
 
     fn run(&self, version: Option<String>) -> Run {
-        let is_measured = self.ended.is_empty();
-        let first = self.ended.values().next();
-        Run {
-            contender: self.contender,
-            version,
-            state: match (is_measured, first) {
-                (false, Some(why)) => State::Failed { why: why.clone() },
-                (_, _) => self.state.clone(),
-            },
-            turns: self.turns.clone(),
-        }
+        // A way of which some turns failed has figures; one that has none is a failure.
+        let without = self.failures.iter().find(|(way, _)| !self.turns.contains_key(way));
+        let failed = without.and_then(|(way, why)| Some((way.word(), why.first()?)));
+        let state = failed.map_or_else(
+            || self.state.clone(),
+            |(way, why)| State::Failed { why: format!("{way}: {why}") },
+        );
+        let (contender, turns) = (self.contender, self.turns.clone());
+        Run { contender, version, state, turns, failures: self.failures.clone() }
     }
 }
 
@@ -257,5 +255,7 @@ fn stand(bed: &mut TestBed, contender: &Contender, options: &Options) -> Result<
     Ok(standings)
 }
 
+/// Failed turns after which a way has no more: each may cost half a minute of waiting.
+const FAILURES_MAX: usize = 2;
 /// How soon an interruption is noticed.
 const HOLD_LOOK: Duration = Duration::from_millis(100);

@@ -82,6 +82,9 @@ pub struct WayFigures {
     pub way: Way,
     /// Turns that gave figures.
     pub turns: usize,
+    /// Why others gave none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub failures: Vec<String>,
     pub figures: BTreeMap<Metric, Figure>,
 }
 
@@ -101,6 +104,7 @@ pub struct Run {
     pub version: Option<String>,
     pub state: State,
     pub turns: BTreeMap<Way, Vec<Figures>>,
+    pub failures: BTreeMap<Way, Vec<String>>,
 }
 
 /// Medians, by contender, way and metric.
@@ -179,6 +183,7 @@ fn way_figures(medians: &Medians, run: &Run) -> Vec<WayFigures> {
     let figures = |way: Way, spreads: &BTreeMap<Metric, Spread>| WayFigures {
         way,
         turns: run.turns.get(&way).map_or(0, Vec::len),
+        failures: run.failures.get(&way).cloned().unwrap_or_default(),
         figures: spreads
             .iter()
             .map(|(metric, spread)| (*metric, medians.figure(name, way, *metric, *spread)))

@@ -136,15 +136,18 @@ fn goes(bed: &TestBed, node: &NodeName, peer: &NodeName, way: Way) -> bool {
     endpoint["mode"] == mode && relays == usize::from(way == Way::Relay)
 }
 
-/// How often each end has changed its path, and what it did last.
+/// When each end changed its path, to what, and why.
 fn decisions(bed: &TestBed, topology: &Topology) -> Result<String> {
     let of = |end: End| -> Result<String> {
         let (node, peer) = (topology.node(end)?, topology.node(end.peer())?);
         let answer = ask(bed, &node, &["path", "history", peer.as_str(), "--json"])?;
         let history: Value = serde_json::from_str(&answer)?;
         let decisions = history["decisions"].as_array().context("a history has decisions")?;
-        let told = decisions.iter().map(Value::to_string).collect::<Vec<_>>();
-        Ok(format!("{node}: {}", told.join(" ")))
+        let told = decisions.iter().map(|decision| {
+            let (time, to, reason) = (&decision["time"], &decision["to"], &decision["reason"]);
+            format!("{time} to {to}: {reason}")
+        });
+        Ok(format!("{node}: {}", told.collect::<Vec<_>>().join(", ")))
     };
     Ok(End::OUTER.into_iter().map(of).collect::<Result<Vec<_>>>()?.join("; "))
 }

@@ -14,7 +14,7 @@ fn run(name: &str, turns: &[(Way, &[f64])]) -> Run {
         |gbps: &f64| Figures::from([(Metric::Tcp1, *gbps), (Metric::CpuDaemons, 1.0 / gbps)]);
     let turns = turns.iter().map(|(way, rates)| (*way, rates.iter().map(figures).collect()));
     let turns: BTreeMap<_, _> = turns.collect();
-    Run { contender, version: None, state: State::Measured, turns }
+    Run { contender, version: None, state: State::Measured, turns, failures: BTreeMap::new() }
 }
 
 fn report(runs: Vec<Run>) -> Report {
