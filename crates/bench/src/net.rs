@@ -57,22 +57,42 @@ pub fn run(options: &Options, tell: &dyn Fn(&str)) -> Result<Report> {
         programs.need(program)?;
     }
     let mut bed = TestBed::claim(SCENARIO, programs, options.keep_logs)?;
-    let plain = plain(&mut bed)?;
-    let mut entries = raise_all(&mut bed, chosen, options, tell)?;
+    let report = take_turns(&mut bed, chosen, options, tell);
+    let is_interrupted = bed.is_interrupted();
+    tell("removing everything");
+    drop(bed);
+    if is_interrupted { Err(interrupted().into()) } else { report }
+}
+
+fn take_turns(
+    bed: &mut TestBed,
+    chosen: Vec<&'static Contender>,
+    options: &Options,
+    tell: &dyn Fn(&str),
+) -> Result<Report> {
+    let plain = plain(bed)?;
+    let mut entries = raise_all(bed, chosen, options, tell)?;
     for round in 0..options.rounds {
-        take_round(&bed, &mut entries, (&plain, options), &|line| {
+        take_round(bed, &mut entries, (&plain, options), &|line| {
             tell(&format!("round {} of {}: {line}", round + 1, options.rounds));
         })?;
     }
-    let version = |entry: &Entry| version(&bed, entry.contender);
+    let version = |entry: &Entry| version(bed, entry.contender);
     let runs = entries.iter().map(|entry| entry.run(version(entry))).collect();
     let mut report = Report::new(options, times(options), runs);
     if entries.iter().any(|entry| entry.contender.name == SRWAN && !entry.standings.is_empty()) {
-        report.relay = Some(paid(&bed)?);
+        report.relay = Some(paid(bed)?);
     }
-    tell("removing everything");
-    drop(bed);
     Ok(report)
+}
+
+fn interrupted() -> Problem {
+    Problem {
+        code: Code::Interrupted,
+        what: "the measurement is not done".to_owned(),
+        why: "it was interrupted; everything that it made is removed".to_owned(),
+        fix: "start it again, with --quick or fewer contenders if it takes too long".to_owned(),
+    }
 }
 
 /// Sets everybody up and leaves it so until somebody wants it to end: for a look around, or a profile.
@@ -176,7 +196,7 @@ fn take_round(
             let standing = &entry.standings[place];
             let figures = measure::prepare(bed, standing)
                 .and_then(|()| measure::measure(bed, standing, &turn));
-            anyhow::ensure!(!bed.is_interrupted(), "interrupted; everything is removed");
+            anyhow::ensure!(!bed.is_interrupted(), "interrupted");
             match figures {
                 Ok(figures) => entry.turns.entry(way).or_default().push(figures),
                 Err(error) => {

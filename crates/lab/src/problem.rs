@@ -43,6 +43,9 @@ pub enum Code {
     /// Nothing of that name can be measured.
     #[serde(rename = "SRW-B009")]
     NoSuchContender,
+    /// Somebody ended a measurement before it was done.
+    #[serde(rename = "SRW-B010")]
+    Interrupted,
 }
 
 impl Code {
@@ -58,6 +61,7 @@ impl Code {
             Self::KernelLacks => "SRW-B007",
             Self::ProgramMissing => "SRW-B008",
             Self::NoSuchContender => "SRW-B009",
+            Self::Interrupted => "SRW-B010",
         }
     }
 
@@ -71,7 +75,8 @@ impl Code {
             Self::AlreadyRunning
             | Self::DaemonFailed
             | Self::KernelLacks
-            | Self::ProgramMissing => 1,
+            | Self::ProgramMissing
+            | Self::Interrupted => 1,
         }
     }
 }

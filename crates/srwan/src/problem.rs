@@ -64,7 +64,8 @@ fn of_lab(problem: &Problem) -> ApiError {
         | Code::AlreadyRunning
         | Code::DaemonFailed
         | Code::KernelLacks
-        | Code::ProgramMissing => 0,
+        | Code::ProgramMissing
+        | Code::Interrupted => 0,
     };
     let (code, what) = (problem.code.text(), problem.what.clone());
     ApiError::new(status, code, what).why(problem.why.clone()).fix(problem.fix.clone())
