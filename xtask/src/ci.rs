@@ -2,9 +2,10 @@
 //!
 //! A failed step does not stop the others, so one run tells everything that is wrong. A step that cannot run on this
 //! machine is skipped with its reason. One target folder and one profile serve clippy, rustdoc and the tests;
-//! only the lab builds in release.
+//! the lab builds in release, and callgrind counts that build's instructions.
 
-mod cargo;
+mod callgrind;
+pub mod cargo;
 mod lab;
 pub mod process;
 mod simulation;
@@ -21,7 +22,7 @@ pub use cargo::{cargo, target_folder};
 use crate::{purity, tidy};
 
 /// What a step came to, if it did not fail.
-enum Outcome {
+pub enum Outcome {
     /// It ran and found nothing wrong.
     Passed,
     /// Tests ran; the numbers of `cargo test`'s closing lines, summed.
@@ -49,6 +50,7 @@ const STEPS: &[Step] = &[
     Step { name: "sim", run: simulation::run },
     Step { name: "lab", run: lab::run },
     Step { name: "soak", run: soak::run },
+    Step { name: "callgrind", run: callgrind::run },
 ];
 
 struct Row {
@@ -109,12 +111,12 @@ fn word_for(result: &Result<Outcome>) -> String {
 
 /// Prints the table, and as the last line the sum of all tests, for whoever reads logs by machine.
 fn summarise(rows: &[Row]) -> Result<()> {
-    println!("\nstep      seconds  result");
+    println!("\nstep       seconds  result");
     for row in rows {
-        println!("{:<8} {:>8.1}  {}", row.name, row.took.as_secs_f64(), word_for(&row.result));
+        println!("{:<9} {:>8.1}  {}", row.name, row.took.as_secs_f64(), word_for(&row.result));
     }
     let total: Duration = rows.iter().map(|row| row.took).sum();
-    println!("{:<8} {:>8.1}", "all", total.as_secs_f64());
+    println!("{:<9} {:>8.1}", "all", total.as_secs_f64());
     let tallies = rows.iter().filter_map(|row| match &row.result {
         Ok(Outcome::Tested(tally)) => Some(*tally),
         Ok(Outcome::Passed | Outcome::Skipped(_)) | Err(_) => None,

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask ci` is what CI runs; every other verb is one of its steps, or writes a file that a step compares.
 
+mod callgrind;
 mod ci;
 mod crates;
 mod fixtures;
@@ -25,6 +26,9 @@ usage: cargo xtask <task>
   soak ledger [OPTION]...                kills validators under load, audited (`srwan lab soak -h`)
   xdp                                    the XDP relay's objects are what their source says
   xdp --build                            builds them (clang-19, llvm-19)
+  callgrind                              instructions per packet of the hot steps
+  callgrind --write                      lowers the numbers of callgrind.toml that have fallen
+  callgrind --accept                     records every count as it is; say why in the commit
   fixtures                               pins the encodings anew and writes the fuzzers' seeds";
 
 fn main() -> ExitCode {
@@ -36,6 +40,9 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(tidy::Mode::Check),
         ["tidy", "--write"] => tidy::run(tidy::Mode::Lower),
         ["tidy", "--accept"] => tidy::run(tidy::Mode::Accept),
+        ["callgrind"] => callgrind::run(callgrind::Mode::Check),
+        ["callgrind", "--write"] => callgrind::run(callgrind::Mode::Lower),
+        ["callgrind", "--accept"] => callgrind::run(callgrind::Mode::Accept),
         ["fixtures"] => fixtures::run(),
         ["soak", "ledger", options @ ..] => soak::run(options),
         ["xdp"] => xdp::check().map(|outcome| println!("xdp: {outcome}")),

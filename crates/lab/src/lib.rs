@@ -13,6 +13,7 @@ mod forward;
 mod http;
 pub mod inner;
 pub mod inspect;
+pub mod interrupt;
 pub mod lab;
 pub mod netns;
 pub mod pcap;
@@ -22,12 +23,12 @@ pub mod privilege;
 pub mod problem;
 pub mod process;
 pub mod scenario;
-mod settings;
+pub mod settings;
 mod soak;
 pub mod story;
 mod verbs;
 mod web;
-mod wiring;
+pub mod wiring;
 
 /// The scenarios that come with the program, by name; the first is the default story.
 pub fn shipped() -> &'static [(&'static str, &'static str)] {

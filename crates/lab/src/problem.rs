@@ -37,6 +37,15 @@ pub enum Code {
     /// The kernel lacks something the lab needs.
     #[serde(rename = "SRW-B007")]
     KernelLacks,
+    /// A program that measuring takes is not installed.
+    #[serde(rename = "SRW-B008")]
+    ProgramMissing,
+    /// Nothing of that name can be measured.
+    #[serde(rename = "SRW-B009")]
+    NoSuchContender,
+    /// Somebody ended a measurement before it was done.
+    #[serde(rename = "SRW-B010")]
+    Interrupted,
 }
 
 impl Code {
@@ -50,6 +59,9 @@ impl Code {
             Self::NotFound => "SRW-B005",
             Self::DaemonFailed => "SRW-B006",
             Self::KernelLacks => "SRW-B007",
+            Self::ProgramMissing => "SRW-B008",
+            Self::NoSuchContender => "SRW-B009",
+            Self::Interrupted => "SRW-B010",
         }
     }
 
@@ -59,8 +71,12 @@ impl Code {
             Self::NotPermitted => 5,
             Self::BadScenario => 6,
             Self::NotRunning => 3,
-            Self::NotFound => 4,
-            Self::AlreadyRunning | Self::DaemonFailed | Self::KernelLacks => 1,
+            Self::NotFound | Self::NoSuchContender => 4,
+            Self::AlreadyRunning
+            | Self::DaemonFailed
+            | Self::KernelLacks
+            | Self::ProgramMissing
+            | Self::Interrupted => 1,
         }
     }
 }

@@ -195,7 +195,8 @@ fn sysctl_machine() -> Result<()> {
         .or_else(|_| set("net/ipv4/ping_group_range", "0 0"))
 }
 
-fn set(key: &str, value: &str) -> Result<()> {
+/// Sets a switch of the kernel in the calling thread's namespace, by its path below /proc/sys.
+pub fn set(key: &str, value: &str) -> Result<()> {
     let file = Path::new("/proc/sys").join(key);
     fs::write(&file, value).with_context(|| format!("cannot set {}", file.display()))
 }

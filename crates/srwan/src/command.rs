@@ -71,7 +71,7 @@ pub enum Command {
     /// A whole SR-WAN on this machine, in network namespaces.
     #[command(subcommand)]
     Lab(srwan_lab::cli::LabCommand),
-    /// Measure the product on this machine.
+    /// Measurements of this program on this machine.
     #[command(subcommand)]
     Bench(bench::BenchVerb),
     /// Print the completion script of a shell.

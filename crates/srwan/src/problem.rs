@@ -3,6 +3,7 @@
 use crate::text::{COLUMNS, labelled, printable};
 use serde_json::json;
 use srwan_api::http::ApiError;
+use srwan_lab::problem::{Code, Problem};
 use srwan_router::fault::Fault;
 use std::io;
 
@@ -45,11 +46,31 @@ pub fn of(error: &anyhow::Error) -> ApiError {
             let (what, why, fix) = (fault.what.clone(), fault.why.clone(), fault.fix.clone());
             return ApiError::new(0, fault.code, what).why(why).fix(fix);
         }
+        if let Some(problem) = cause.downcast_ref::<Problem>() {
+            return of_lab(problem);
+        }
         if let Some(system) = cause.downcast_ref::<io::Error>() {
             return of_io(error, system);
         }
     }
     ApiError::new(0, code::UNNAMED, format!("{error:#}"))
+}
+
+/// The lab's errors, with a status for those that have an exit code of their own.
+fn of_lab(problem: &Problem) -> ApiError {
+    let status = match problem.code {
+        Code::NotPermitted => 403,
+        Code::NotFound | Code::NoSuchContender => 404,
+        Code::BadScenario
+        | Code::NotRunning
+        | Code::AlreadyRunning
+        | Code::DaemonFailed
+        | Code::KernelLacks
+        | Code::ProgramMissing
+        | Code::Interrupted => 0,
+    };
+    let (code, what) = (problem.code.text(), problem.what.clone());
+    ApiError::new(status, code, what).why(problem.why.clone()).fix(problem.fix.clone())
 }
 
 /// What the system refused, with the words that were added on the way here.

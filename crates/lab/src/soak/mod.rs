@@ -21,7 +21,7 @@ use toml::Value;
 use crate::cli::SoakArgs;
 use crate::cluster::{self, Blueprint, Cluster, Member, Rules, Tip};
 use crate::fabric::random::Random;
-use crate::verbs::stop_on_signals;
+use crate::interrupt::stop_on_signals;
 
 use audit::Audit;
 use load::Load;

@@ -5,8 +5,6 @@ mod inspect;
 mod show;
 mod up;
 
-pub use up::stop_on_signals;
-
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;

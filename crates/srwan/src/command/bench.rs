@@ -1,5 +1,7 @@
 //! `srwan bench ...`
 
+mod net;
+
 use crate::exit::Exit;
 use crate::output::Output;
 use clap::Subcommand;
@@ -8,8 +10,13 @@ use srwan_bench::ledger;
 /// `srwan bench ...`
 #[derive(Subcommand)]
 pub enum BenchVerb {
+    /// Measure this program beside other ways to connect two sites, in one run on this machine.
+    Net(net::Net),
     /// Validators under load, beside the engine alone: finality, tickets a second, memory, disk.
     Ledger(ledger::LedgerArgs),
+    /// Do a number of packets up to a step, for tools that count instructions.
+    #[command(hide = true)]
+    Packets(net::Packets),
     /// Be one engine of such a measurement.
     #[command(hide = true)]
     EngineNode {
@@ -22,12 +29,17 @@ impl BenchVerb {
     /// Does it.
     pub fn run(self, output: Output) -> anyhow::Result<Exit> {
         match self {
+            Self::Net(args) => args.run(output),
             Self::Ledger(args) => {
                 let report = ledger::run(&args, &|text| output.progress(text))?;
                 output.answer(&report, ledger::Report::text)?;
+                Ok(Exit::Ok)
             }
-            Self::EngineNode { order } => ledger::empty::run(ledger::empty::read(&order)?)?,
+            Self::Packets(args) => args.run(),
+            Self::EngineNode { order } => {
+                ledger::empty::run(ledger::empty::read(&order)?)?;
+                Ok(Exit::Ok)
+            }
         }
-        Ok(Exit::Ok)
     }
 }

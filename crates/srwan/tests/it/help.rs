@@ -32,7 +32,7 @@ fn every_subcommand_has_help_that_fits() {
 fn the_nouns_of_the_product_exist() {
     let nouns = subcommands(&[]);
     let wanted = "up down status ping doctor router path matrix wallet ticket controller ledger \
-                  config host portal lab completion man version";
+                  config host portal lab bench completion man version";
     for noun in wanted.split_whitespace() {
         assert!(nouns.iter().any(|known| known == noun), "{noun}");
     }

@@ -1,5 +1,6 @@
 //! The real binary: grammar, exit codes, streams, JSON, and what the pages about it say.
 
+mod bench;
 mod chain;
 mod config;
 mod controller;
