@@ -93,13 +93,8 @@ type ConfigCheck = (&'static str, fn(&Config) -> Option<Fault>);
 const HOST_CHECKS: [HostCheck; 4] =
     [("permission", permission), ("tun", tun), ("filter", filter), ("reverse-path", reverse_path)];
 
-const CONFIG_CHECKS: [ConfigCheck; 5] = [
-    ("port", port),
-    ("clock", clock),
-    ("state", state_dir),
-    ("xdp", relay),
-    ("srv6", srv6),
-];
+const CONFIG_CHECKS: [ConfigCheck; 5] =
+    [("port", port), ("clock", clock), ("state", state_dir), ("xdp", relay), ("srv6", srv6)];
 
 /// `CAP_NET_ADMIN`. Source: include/uapi/linux/capability.h.
 const CAP_NET_ADMIN_BIT: u32 = 12;

@@ -8,9 +8,9 @@
 //! routes, when this process dies; an empty table makes the rules fall through to the main table. So a killed router
 //! means the default path.
 
+pub mod address;
 pub mod link_layer;
 pub mod netdev;
-pub mod address;
 pub mod netlink;
 pub mod paths;
 pub mod route;
