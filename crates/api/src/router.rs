@@ -511,4 +511,18 @@ pub struct HostChange {
     pub kind: String,
     /// What it is.
     pub what: String,
+    /// What the kernel counted there; SIDs only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counters: Option<HostCounters>,
+}
+
+/// Packets that went by a SID of the kernel's since it was made. Nothing of it is billed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostCounters {
+    /// Packets that the SID's behavior was applied to.
+    pub packets: u64,
+    /// Their octets, outer headers included.
+    pub octets: u64,
+    /// Packets that did not suit the behavior.
+    pub errors: u64,
 }

@@ -5,6 +5,8 @@
 //! buffer in place and allocate nothing per packet. Handshakes, rekeying and keepalives happen in
 //! `handle_timeout` and leave by `poll_transmit`.
 //!
+//! [`seg6`] writes the same tables down as routes for a kernel that does SRv6 by itself.
+//!
 //! It knows neither the matrix nor money: the node installs policies and lanes, and reads meters.
 #![forbid(unsafe_code)]
 
@@ -31,6 +33,7 @@ mod pmtu;
 mod policy;
 mod replay;
 mod seal;
+pub mod seg6;
 mod session;
 mod shared_lane;
 mod source;

@@ -20,10 +20,15 @@ pub struct Transmit {
 /// What a node asks its shell to do or to tell people.
 #[derive(Clone, Debug, PartialEq)]
 pub enum NodeEvent {
-    /// Route these prefixes into the TUN device: their traffic takes a path.
+    /// Let packets for these prefixes take a path: route them into the TUN device, or have the kernel carry them. Told
+    /// again when the path or who pays for it changes.
     Engage {
         /// Where the path ends.
         endpoint: NodeId,
+        /// Its relays in order.
+        relays: Vec<NodeId>,
+        /// Whether a lane pays for it: then this node has to count what it carries.
+        is_billed: bool,
         /// What goes there.
         prefixes: Vec<IpNet>,
     },

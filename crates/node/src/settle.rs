@@ -246,17 +246,23 @@ impl Node {
         let was_engaged = self.steering.engaged(endpoint).is_some();
         let engaged =
             change.active.clone().and_then(|relays| self.payable(endpoint, relays, change.path));
-        let is_engaged = engaged.is_some();
         self.steering.set(endpoint, engaged, &mut self.dataplane);
-        let prefixes = self.steering.prefixes(endpoint).to_vec();
-        match (was_engaged, is_engaged) {
-            (false, true) => self.settling.event(NodeEvent::Engage { endpoint, prefixes }),
-            (true, false) => self.settling.event(NodeEvent::Release { endpoint, prefixes }),
-            (true, true) | (false, false) => {}
+        if !self.tell_engaged(endpoint) && was_engaged {
+            let prefixes = self.steering.prefixes(endpoint).to_vec();
+            self.settling.event(NodeEvent::Release { endpoint, prefixes });
         }
         let reason = crate::view::cause_text(&change);
         let (from, to) = (change.previous, change.active);
         self.settling.event(NodeEvent::PathChanged(PathChange { endpoint, from, to, reason }));
+    }
+
+    /// Tells the shell which path an endpoint's traffic takes; `false` if none is engaged.
+    fn tell_engaged(&mut self, endpoint: NodeId) -> bool {
+        let Some(path) = self.steering.engaged(endpoint) else { return false };
+        let (relays, is_billed) = (path.relays.clone(), path.lane.is_some());
+        let prefixes = self.steering.prefixes(endpoint).to_vec();
+        self.settling.event(NodeEvent::Engage { endpoint, relays, is_billed, prefixes });
+        true
     }
 
     /// The path with the lane that pays for it; `None` if it has relays and no lane is ready.
@@ -381,8 +387,12 @@ impl Node {
         let engaged =
             self.steering.engaged(path.endpoint).filter(|e| e.relays == path.relays).cloned();
         if let Some(engaged) = engaged {
+            let was_free = engaged.lane.is_none();
             let renewed = EngagedPath { lane: Some(label), ..engaged };
             self.steering.set(path.endpoint, Some(renewed), &mut self.dataplane);
+            if was_free {
+                self.tell_engaged(path.endpoint);
+            }
         }
     }
 

@@ -224,6 +224,9 @@ fn start(
     let clock = shared.clock;
     let config = node_config(&shared.config, keys, membership, clock)?;
     let config = NodeConfig { last_stamp, ..config };
+    if let Some(srv6) = &shared.config.srv6 {
+        host.join(srv6.domain(config.node));
+    }
     let mut node = Node::new(config, random()?, clock.now());
     let fast_path = fast_path(shared, &mut node, &udp);
     node.handle_roster(&membership.roster, clock.now());

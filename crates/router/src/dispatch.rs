@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use srwan_dataplane::seg6::EngagedPath;
 use srwan_node::pay::{LanePhase, PathKey};
 use srwan_node::{LedgerFact, NodeEvent, PathChange};
 use srwan_wire::id::NodeId;
@@ -44,8 +45,10 @@ impl Dispatch {
 
     async fn hand_on(&self, event: NodeEvent) {
         match event {
-            NodeEvent::Engage { prefixes, .. } => self.host.engage(prefixes),
-            NodeEvent::Release { prefixes, .. } => self.host.release(prefixes),
+            NodeEvent::Engage { endpoint, relays, is_billed, prefixes } => {
+                self.host.engage(endpoint, EngagedPath { relays, is_billed, prefixes });
+            }
+            NodeEvent::Release { endpoint, .. } => self.host.release(endpoint),
             NodeEvent::Measure(measurement) => self.prober.measure(measurement),
             NodeEvent::EngageFlows { destination, egress } => {
                 self.host.steer_flows(Flows::Engage(destination));

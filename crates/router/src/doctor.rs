@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::config::Config;
 use crate::fault::Fault;
+use crate::kernel::route::interface_index;
 use crate::kernel::sysctl;
 use crate::nft;
 use crate::xdp;
@@ -36,6 +37,8 @@ pub const REVERSE_PATH: &str = "SRW-D008";
 pub const STATE_DIR: &str = "SRW-D009";
 /// The XDP relay that the configuration asks for cannot run.
 pub const XDP: &str = "SRW-D010";
+/// An SR domain is configured that this host cannot be a part of.
+pub const SRV6: &str = "SRW-D011";
 
 /// How long a connection may take before a service counts as unreachable.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
@@ -90,8 +93,8 @@ type ConfigCheck = (&'static str, fn(&Config) -> Option<Fault>);
 const HOST_CHECKS: [HostCheck; 4] =
     [("permission", permission), ("tun", tun), ("filter", filter), ("reverse-path", reverse_path)];
 
-const CONFIG_CHECKS: [ConfigCheck; 4] =
-    [("port", port), ("clock", clock), ("state", state_dir), ("xdp", relay)];
+const CONFIG_CHECKS: [ConfigCheck; 5] =
+    [("port", port), ("clock", clock), ("state", state_dir), ("xdp", relay), ("srv6", srv6)];
 
 /// `CAP_NET_ADMIN`. Source: include/uapi/linux/capability.h.
 const CAP_NET_ADMIN_BIT: u32 = 12;
@@ -204,6 +207,23 @@ fn state_fault(config: &Config, why: String) -> Fault {
 
 fn relay(config: &Config) -> Option<Fault> {
     xdp::examine(config).map(|fault| Fault { code: XDP, ..fault })
+}
+
+/// A misspelled interface faces nobody: every packet for a SID would be dropped, and nothing else would say so.
+fn srv6(config: &Config) -> Option<Fault> {
+    let srv6 = config.srv6.as_ref()?;
+    let fault = |why: String, fix: &str| {
+        let what = "this host cannot be part of the SR domain of [srv6]";
+        Some(Fault::new(SRV6, what, why, fix))
+    };
+    if sysctl::read("ipv6/conf/all/seg6_enabled").is_err() {
+        let why = "the kernel has no /proc/sys/net/ipv6/conf/all/seg6_enabled".to_owned();
+        return fault(why, "it needs IPv6 and CONFIG_IPV6_SEG6_LWTUNNEL; or: srv6.mode = \"off\"");
+    }
+    let is_missing = |name: &&String| interface_index(name).is_err();
+    let missing = srv6.interfaces.iter().find(is_missing)?;
+    let why = format!("there is no interface {missing}, which is to face the domain");
+    fault(why, "correct srv6.interfaces; `ip link` lists what there is")
 }
 
 async fn reach(code: &'static str, who: &str, url: &str) -> Option<Fault> {

@@ -110,6 +110,9 @@ pub const XDP: &str = "SRW-R022";
 /// An interface of the XDP relay takes no frames from it.
 pub const XDP_TARGET: &str = "SRW-R023";
 
+/// The kernel has no SRv6, though the configuration asks for it.
+pub const KERNEL_SEG6: &str = "SRW-R022";
+
 #[cfg(test)]
 mod tests {
     use super::*;

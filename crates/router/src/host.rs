@@ -11,14 +11,19 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use ipnet::IpNet;
-use srwan_api::router::{Host as HostShape, HostChange};
+use srwan_api::router::{Host as HostShape, HostChange, HostCounters};
+use srwan_dataplane::seg6::{EngagedPath, SrDomain};
+use srwan_wire::id::NodeId;
 
 use crate::config::Config;
 use crate::fault::{self, Fault};
-use crate::kernel::route::{self, Routing, interface_index};
+use crate::kernel::paths::Paths;
+use crate::kernel::route::{ListedRoute, Routing, Surroundings, interface_index};
+use crate::kernel::rule;
+use crate::kernel::seg6::{self, SidCounters};
 use crate::kernel::sysctl::{self, Switches};
-use crate::kernel::{TABLE_ENGAGED, TABLE_FLOWS, TABLE_RETURN};
-use crate::nft::{self, Filter, flows, ruleset};
+use crate::kernel::{TABLE_ENGAGED, TABLE_FLOWS, TABLE_POLICIES, TABLE_RETURN, TABLE_SIDS};
+use crate::nft::{self, Filter, flows, ruleset, segments};
 use crate::shared::lock;
 
 /// Orders that may wait: one per prefix of a full group, 100 routers with 16 prefixes each.
@@ -31,13 +36,33 @@ pub struct Change {
     pub kind: &'static str,
     /// What it is, in the words of `ip`.
     pub what: String,
+    /// What the kernel counted there: SIDs only.
+    pub counters: Option<SidCounters>,
+}
+
+impl Change {
+    fn new(kind: &'static str, what: String) -> Self {
+        Self { kind, what, counters: None }
+    }
+}
+
+impl From<Change> for HostChange {
+    fn from(change: Change) -> Self {
+        let counters = change.counters.map(|counted| HostCounters {
+            packets: counted.packets,
+            octets: counted.octets,
+            errors: counted.errors,
+        });
+        Self { kind: change.kind.into(), what: change.what, counters }
+    }
 }
 
 /// What the kernel thread is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Order {
-    Engage(Vec<IpNet>),
-    Release(Vec<IpNet>),
+    Join(SrDomain),
+    Engage(NodeId, EngagedPath),
+    Release(NodeId),
     Flows(Flows),
     ReleaseAll,
     End,
@@ -75,13 +100,18 @@ impl Host {
         let interface = &config.tun.name;
         let mut switches = Switches::open(&config.state_dir);
         prepare_routing(config, &mut switches).map_err(|error| routing_fault(&error))?;
-        let chains = ruleset::chains(interface, &config.site_prefixes, &config.egress);
-        let filter = Filter::install(&chains).map_err(|error| filter_fault(&error))?;
-        let index = interface_index(interface).map_err(|error| routing_fault(&error))?;
-        let routing = Routing::open().map_err(|error| routing_fault(&error))?;
+        let filter =
+            Filter::install(&ruleset::chains(config)).map_err(|error| filter_fault(&error))?;
+        let tunnel = interface_index(interface).map_err(|error| routing_fault(&error))?;
+        let mut routing = Routing::open().map_err(|error| routing_fault(&error))?;
         let (interface, site) = (interface.clone(), config.site_prefixes.clone());
+        let around = Surroundings { tunnel, inner_mtu: config.tun.mtu, site: site.clone() };
+        if let Some(srv6) = &config.srv6 {
+            routing.try_seg6(srv6, &around).map_err(|error| seg6_fault(&error))?;
+        }
         let steered = Steered { interface, site, prefixes: BTreeSet::new() };
-        let kernel = Kernel { routing, filter, index, steered };
+        let kernel =
+            Kernel { routing, filter, paths: Paths::new(around), steered, limited: Vec::new() };
         let (orders, received) = sync_channel(ORDERS_MAX);
         let thread = std::thread::Builder::new()
             .name("srwan-kernel".into())
@@ -90,14 +120,19 @@ impl Host {
         Ok(Self { orders, owned: Mutex::new(Some(Owned { thread, switches })) })
     }
 
-    /// Sends packets for these prefixes into the tunnel.
-    pub fn engage(&self, prefixes: Vec<IpNet>) {
-        self.order(Order::Engage(prefixes));
+    /// Makes this node a part of an SR domain: its SIDs exist, and the kernel carries what it can.
+    pub fn join(&self, domain: SrDomain) {
+        self.order(Order::Join(domain));
     }
 
-    /// Lets these prefixes take the default path again.
-    pub fn release(&self, prefixes: Vec<IpNet>) {
-        self.order(Order::Release(prefixes));
+    /// Sends packets for an endpoint over a path.
+    pub fn engage(&self, endpoint: NodeId, path: EngagedPath) {
+        self.order(Order::Engage(endpoint, path));
+    }
+
+    /// Lets packets for an endpoint take the default path again.
+    pub fn release(&self, endpoint: NodeId) {
+        self.order(Order::Release(endpoint));
     }
 
     /// Says where flows to a destination without a router go.
@@ -140,6 +175,9 @@ fn prepare_routing(config: &Config, switches: &mut Switches) -> io::Result<()> {
     let mut routing = Routing::open()?;
     routing.remove_routes()?;
     routing.install_rules(interface)?;
+    if let Some(srv6) = &config.srv6 {
+        routing.install_segment_rules(srv6)?;
+    }
     routing.engage_return(interface_index(interface)?)?;
     sysctl::quieten(interface)?;
     switches.loosen_reverse_path()?;
@@ -147,7 +185,9 @@ fn prepare_routing(config: &Config, switches: &mut Switches) -> io::Result<()> {
     if config.egress.enabled || site.iter().any(|prefix| prefix.addr().is_ipv4()) {
         switches.forward_v4()?;
     }
-    if config.egress.enabled || site.iter().any(|prefix| prefix.addr().is_ipv6()) {
+    // A SID is forwarded as IPv6, whatever is inside.
+    let has_v6_site = site.iter().any(|prefix| prefix.addr().is_ipv6());
+    if config.egress.enabled || config.srv6.is_some() || has_v6_site {
         switches.forward_v6()?;
     }
     Ok(())
@@ -163,8 +203,10 @@ fn remove_routing() -> io::Result<()> {
 struct Kernel {
     routing: Routing,
     filter: Filter,
-    index: u32,
+    paths: Paths,
     steered: Steered,
+    /// Prefixes whose TCP segments the filter limits.
+    limited: Vec<IpNet>,
 }
 
 /// Destinations whose new flows enter the tunnel.
@@ -178,25 +220,34 @@ impl Kernel {
     /// One order after the other until the router ends.
     fn obey(mut self, orders: &Receiver<Order>) {
         while let Ok(order) = orders.recv() {
-            let (routing, index) = (&mut self.routing, self.index);
-            let result = match &order {
-                Order::Engage(prefixes) => each(prefixes, |prefix| routing.engage(prefix, index)),
-                Order::Release(prefixes) => each(prefixes, |prefix| routing.disengage(prefix)),
-                Order::Flows(flows) => self.steer(*flows),
-                Order::ReleaseAll => self.release_all(),
-                Order::End => return,
-            };
-            if let Err(error) = result {
-                tracing::error!(code = fault::KERNEL_ROUTE, ?order, %error, "route");
+            if order == Order::End {
+                return;
+            }
+            let shown = format!("{order:?}");
+            if let Err(error) = self.carry_out(order) {
+                tracing::error!(code = fault::KERNEL_ROUTE, order = shown, %error, "route");
             }
         }
+    }
+
+    fn carry_out(&mut self, order: Order) -> io::Result<()> {
+        let routing = &mut self.routing;
+        let done = match order {
+            Order::Join(domain) => self.paths.join(domain, routing),
+            Order::Engage(endpoint, path) => self.paths.engage(endpoint, path, routing),
+            Order::Release(endpoint) => self.paths.release(endpoint, routing),
+            Order::Flows(flows) => return self.steer(flows),
+            Order::ReleaseAll => self.release_all(),
+            Order::End => Ok(()),
+        };
+        done.and(self.limit_segments())
     }
 
     /// The route is there before the first flow is marked, and until the last one is given up.
     fn steer(&mut self, flows: Flows) -> io::Result<()> {
         match flows {
             Flows::Engage(prefix) => {
-                self.routing.engage_flows(prefix, self.index)?;
+                self.routing.engage_flows(prefix, self.paths.around().tunnel)?;
                 self.steered.prefixes.insert(prefix);
                 self.mark_flows()
             }
@@ -219,17 +270,22 @@ impl Kernel {
 
     fn release_all(&mut self) -> io::Result<()> {
         self.steered.prefixes.clear();
-        self.mark_flows().and(self.routing.remove_routes())
+        let released = self.paths.release_all(&mut self.routing);
+        let cleared = self.routing.clear_tables(&[TABLE_ENGAGED, TABLE_FLOWS, TABLE_RETURN]);
+        released.and(self.mark_flows()).and(cleared)
     }
-}
 
-/// Does all, and returns the first error.
-fn each(prefixes: &[IpNet], mut change: impl FnMut(IpNet) -> io::Result<()>) -> io::Result<()> {
-    let mut result = Ok(());
-    for prefix in prefixes {
-        result = result.and(change(*prefix));
+    /// Keeps TCP within what the paths that the kernel carries can take.
+    fn limit_segments(&mut self) -> io::Result<()> {
+        let prefixes = self.paths.encapsulated();
+        if !self.paths.is_in_domain() || prefixes == self.limited {
+            return Ok(());
+        }
+        let mtu = self.paths.around().inner_mtu;
+        self.filter.replace_rules(&[segments::segment_size_chain(&prefixes, mtu)])?;
+        self.limited = prefixes;
+        Ok(())
     }
-    result
 }
 
 /// Everything on this host that belongs to srwan, in the network namespace of the caller.
@@ -241,27 +297,35 @@ pub fn show(state_dir: &Path) -> Result<Vec<Change>, Fault> {
     let mut routing = Routing::open().map_err(|error| routing_fault(&error))?;
     for rule in routing.rules().map_err(|error| routing_fault(&error))? {
         let what =
-            format!("IPv{} priority {}: {}", rule.version, rule.priority, route::explain(rule));
-        changes.push(Change { kind: "rule", what });
+            format!("IPv{} priority {}: {}", rule.version, rule.priority, rule::explain(rule));
+        changes.push(Change::new("rule", what));
     }
-    for route in routing.routes().map_err(|error| routing_fault(&error))? {
-        let name = match route.table {
-            TABLE_ENGAGED => "engaged",
-            TABLE_FLOWS => "flows over an egress",
-            _ => "returning",
-        };
-        let what = format!("{} table {} ({name})", route.prefix, route.table);
-        changes.push(Change { kind: "route", what });
-    }
+    let routes = routing.routes().map_err(|error| routing_fault(&error))?;
+    changes.extend(routes.iter().map(show_route));
     if nft::is_installed().map_err(|error| filter_fault(&error))? {
         let what = format!("table inet {}: nft list table inet {0}", nft::TABLE);
-        changes.push(Change { kind: "nft", what });
+        changes.push(Change::new("nft", what));
     }
     for (name, before) in Switches::open(state_dir).changed() {
         let what = format!("{} was {before}", name.replace('/', "."));
-        changes.push(Change { kind: "sysctl", what });
+        changes.push(Change::new("sysctl", what));
     }
     Ok(changes)
+}
+
+fn show_route(listed: &ListedRoute) -> Change {
+    let ListedRoute { route, action, counters } = listed;
+    let name = match route.table {
+        TABLE_ENGAGED => "engaged",
+        TABLE_FLOWS => "flows over an egress",
+        TABLE_RETURN => "returning",
+        TABLE_SIDS => "SIDs",
+        TABLE_POLICIES => "behind this router over native SRv6",
+        _ => "unknown",
+    };
+    let action = action.as_ref().map_or_else(|| "unknown".to_owned(), seg6::explain);
+    let what = format!("{} table {} ({name}): {action}", route.prefix, route.table);
+    Change { kind: "route", what, counters: *counters }
 }
 
 /// Where a router keeps its state unless its configuration says otherwise.
@@ -275,7 +339,7 @@ pub fn host_cleanup() -> anyhow::Result<HostShape> {
     let state_dir = Path::new(STATE_DIR_DEFAULT);
     let changes = show(state_dir)?.into_iter();
     cleanup(state_dir)?;
-    let changes = changes.map(|change| HostChange { kind: change.kind.into(), what: change.what });
+    let changes = changes.map(HostChange::from);
     Ok(HostShape { schema: "srwan.host/1".into(), changes: changes.collect() })
 }
 
@@ -300,6 +364,19 @@ fn routing_fault(error: &io::Error) -> Fault {
         what,
         error.to_string(),
         "the kernel needs policy routing (CONFIG_IP_MULTIPLE_TABLES) and a writable /proc/sys/net",
+    )
+}
+
+fn seg6_fault(error: &io::Error) -> Fault {
+    let what = "this kernel cannot carry paths as SRv6";
+    if is_permission(error) {
+        return not_permitted(what.to_owned(), error);
+    }
+    Fault::new(
+        fault::KERNEL_SEG6,
+        what,
+        error.to_string(),
+        "it needs CONFIG_IPV6_SEG6_LWTUNNEL, and 6.0 for srv6.encaps = \"reduced\"; or: srv6.mode = \"off\"",
     )
 }
 

@@ -15,4 +15,5 @@ pub mod roster;
 pub mod segment;
 pub mod sid;
 pub mod sign;
+pub mod srv6;
 pub mod time;

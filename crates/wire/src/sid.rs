@@ -1,7 +1,7 @@
 //! Segment identifiers and segment lists.
 //!
 //! A SID is 32 bits: 20 bits of node, 12 bits of function. It maps one to one to an SRv6 SID
-//! `block:node:function::` in private mode, so there is one SID space (docs/protocol.md).
+//! `block:node:function::` in private mode ([`crate::srv6`]), so there is one SID space (docs/protocol.md).
 
 use crate::id::NodeId;
 use core::fmt;
@@ -19,8 +19,14 @@ pub const RELAYS_MAX: usize = SEGMENTS_MAX - 1;
 pub enum EndpointBehavior {
     /// `End`: forward to the next segment.
     End,
-    /// `End.DT46`: decapsulate, then look the inner IPv4 or IPv6 destination up in the node's table.
+    /// `End.DT46`: decapsulate, then look the inner IPv4 or IPv6 destination up in the node's table. The UDP overlay's.
     EndDt46,
+    /// `End.DX4`: decapsulate, then hand the inner IPv4 packet to a next hop. Kernel SRv6's, as are those below.
+    EndDx4,
+    /// `End.DT6`: decapsulate, then look the inner IPv6 destination up in the node's table.
+    EndDt6,
+    /// `End.DX6`: decapsulate, then hand the inner IPv6 packet to a next hop.
+    EndDx6,
 }
 
 impl EndpointBehavior {
@@ -30,6 +36,9 @@ impl EndpointBehavior {
         match self {
             Self::End => 0x001,
             Self::EndDt46 => 0x002,
+            Self::EndDx4 => 0x003,
+            Self::EndDt6 => 0x004,
+            Self::EndDx6 => 0x005,
         }
     }
 
@@ -39,6 +48,9 @@ impl EndpointBehavior {
         match function {
             0x001 => Some(Self::End),
             0x002 => Some(Self::EndDt46),
+            0x003 => Some(Self::EndDx4),
+            0x004 => Some(Self::EndDt6),
+            0x005 => Some(Self::EndDx6),
             _ => None,
         }
     }
@@ -160,6 +172,13 @@ mod tests {
             Sid::new(node(2), EndpointBehavior::End),
         ];
         assert_eq!(list.as_slice(), expected);
+    }
+
+    #[test]
+    fn every_behavior_has_a_function_of_its_own() {
+        let behaviors = (0..=0xfff).filter_map(EndpointBehavior::from_function);
+        let functions: Vec<_> = behaviors.map(EndpointBehavior::function).collect();
+        assert_eq!(functions, [0x001, 0x002, 0x003, 0x004, 0x005]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod allocation;
 mod drops;
+mod executors;
 mod fast_path;
 mod faults;
 mod handshake;
@@ -10,5 +11,6 @@ mod inner;
 mod lanes;
 mod paths;
 mod rekey;
+mod seg6;
 mod tamper;
 mod world;

@@ -157,10 +157,9 @@ async fn host_changes(State(shared): App) -> Answer<shape::Host> {
     let tun = shape::HostChange {
         kind: "tun".into(),
         what: format!("interface {} with MTU {}, gone when the router ends", tun.name, tun.mtu),
+        counters: None,
     };
-    let others = changes
-        .into_iter()
-        .map(|change| shape::HostChange { kind: change.kind.into(), what: change.what });
+    let others = changes.into_iter().map(shape::HostChange::from);
     let relay = relay_shown(&shared).await;
     let changes = std::iter::once(tun).chain(relay).chain(others).collect();
     Ok(Json(shape::Host { schema: "srwan.host/1".into(), changes }))
@@ -176,7 +175,7 @@ async fn relay_shown(shared: &Shared) -> Option<shape::HostChange> {
         carried.packets,
         carried.dropped
     );
-    Some(shape::HostChange { kind: "xdp".into(), what })
+    Some(shape::HostChange { kind: "xdp".into(), what, counters: None })
 }
 
 async fn drain(State(shared): App) -> Answer<shape::Status> {

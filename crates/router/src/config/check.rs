@@ -12,9 +12,9 @@ use srwan_wire::roster::{
     CITY_OCTETS_MAX, ENDPOINTS_MAX, Location, MemberError, NAME_OCTETS_MAX, PREFIXES_MAX,
 };
 
-use super::price;
 use super::raw::RawConfig;
 use super::{Clock, Config, Controller, Egress, Geo, Ledger, Liveness, Policy, Tun, Xdp, XdpMode};
+use super::{price, srv6};
 use crate::fault::{self, Fault};
 use crate::ledger::VALIDATORS_MAX;
 
@@ -51,11 +51,12 @@ impl Source<'_> {
         Fault::new(code, format!("{}{place}: `{key}` is refused", self.file), why, fix)
     }
 
-    fn range(&self, key: &str, why: impl Into<String>) -> Fault {
+    /// The fault "`key` is out of its range because `why`".
+    pub(super) fn range(&self, key: &str, why: impl Into<String>) -> Fault {
         self.refuse(fault::CONFIG_RANGE, key, why)
     }
 
-    /// The line of `section.key`, found by walking the section headings.
+    /// The line of `section.key`, or of the heading of that section, found by walking the headings.
     fn line_of(&self, path: &str) -> Option<usize> {
         let (section, key) = path.split_once('.').unwrap_or(("", path));
         let mut current = "";
@@ -63,6 +64,9 @@ impl Source<'_> {
             let line = line.trim();
             if let Some(heading) = line.strip_prefix('[') {
                 current = heading.split(']').next().unwrap_or("").trim();
+                if current == path {
+                    return Some(index + 1);
+                }
             } else if current == section
                 && line.split('=').next().is_some_and(|name| name.trim() == key)
             {
@@ -118,6 +122,7 @@ pub fn check(raw: RawConfig, source: &Source) -> Result<Config, Fault> {
         portal_listen: raw.portal.listen,
         tun: tun(&raw, source)?,
         xdp: xdp(&raw, source)?,
+        srv6: srv6::check(&raw, source)?,
     };
     // What the roster will refuse is refused here, before anything is sent.
     let profile = config.profile(NodeKey([0; 32]), AccountKey([0; 32]));
@@ -312,11 +317,6 @@ fn tun(raw: &RawConfig, source: &Source) -> Result<Tun, Fault> {
     Ok(Tun { name: name.clone(), mtu: source.within("tun.mtu", raw.tun.mtu, 1280..=9000)? })
 }
 
-fn is_interface_name(name: &str) -> bool {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    !name.is_empty() && name.len() <= INTERFACE_NAME_MAX && name.bytes().all(plain)
-}
-
 fn xdp(raw: &RawConfig, source: &Source) -> Result<Xdp, Fault> {
     let (mode, names) = (raw.xdp.mode, &raw.xdp.interfaces);
     if names.iter().any(|name| !is_interface_name(name)) {
@@ -331,4 +331,9 @@ fn xdp(raw: &RawConfig, source: &Source) -> Result<Xdp, Fault> {
     let interfaces = if mode == XdpMode::Off { Vec::new() } else { names.clone() };
     let interfaces = at_most("xdp.interfaces", interfaces, XDP_INTERFACES_MAX, source)?;
     Ok(Xdp { mode, interfaces })
+}
+/// Whether a network interface can have this name.
+pub(super) fn is_interface_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    !name.is_empty() && name.len() <= INTERFACE_NAME_MAX && name.bytes().all(plain)
 }

@@ -77,6 +77,29 @@ pub const KEYS: &[Key] = &[
     key("tun.mtu", "1380", Restart, "MTU of the interface, 1280 to 9000."),
     key("xdp.mode", "off", Restart, "Relay paid packets in the driver (native), or not (off)."),
     key("xdp.interfaces", "[]", Restart, "Up to 16 interfaces that it relays between."),
+    key("srv6.mode", "off", Restart, "kernel: the kernel carries unbilled paths as SRv6; or off."),
+    key("srv6.block", "", Restart, "Prefix of all SIDs of the SR domain, /32 to /96."),
+    key("srv6.interfaces", "[]", Restart, "1 to 16 interfaces that face the SR domain."),
+    key(
+        "srv6.encaps",
+        "reduced",
+        Restart,
+        "Whether headers leave the first SID out: reduced or full.",
+    ),
+    key("srv6.next_hop_v4", "", Restart, "To whom End.DX4 hands packets; else their destination."),
+    key(
+        "srv6.next_hop_v6",
+        "",
+        Restart,
+        "To whom End.DX6 hands packets; else there is no End.DX6.",
+    ),
+    key("srv6.policies", "[]", Restart, "Up to 64 {prefix, segments}: always over these SIDs."),
+    key(
+        "srv6.underlay",
+        "{}",
+        Restart,
+        "Nodes of the domain: number = IPv6 neighbour or \"routed\".",
+    ),
 ];
 
 /// The known key most like `written`, if one is like it at all.

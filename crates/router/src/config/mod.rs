@@ -6,6 +6,7 @@ mod check;
 pub mod keys;
 pub mod price;
 pub mod raw;
+pub mod srv6;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,6 +20,7 @@ use srwan_wire::roster::{self, Class, Profile};
 use crate::fault::{self, Fault};
 use price::Price;
 pub use raw::XdpMode;
+use srv6::Srv6;
 use srwan_ledger::amount::Amount;
 
 /// A checked configuration.
@@ -66,6 +68,8 @@ pub struct Config {
     pub tun: Tun,
     /// Relaying in the driver.
     pub xdp: Xdp,
+    /// The SR domain whose kernel carries unbilled paths; `None` = the overlay carries all.
+    pub srv6: Option<Srv6>,
 }
 
 /// The controller this router belongs to.

@@ -3,10 +3,11 @@
 //! This file only names the keys; ranges and meanings are in `check`, the help texts in `keys`.
 
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv6Net};
 
 /// The whole file.
 #[derive(Debug, Deserialize, Serialize)]
@@ -48,6 +49,8 @@ pub struct RawConfig {
     pub tun: RawTun,
     #[serde(default)]
     pub xdp: RawXdp,
+    #[serde(default)]
+    pub srv6: RawSrv6,
 }
 
 /// `[controller]`.
@@ -224,6 +227,28 @@ impl XdpMode {
     }
 }
 
+/// `[srv6]`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSrv6 {
+    pub mode: String,
+    pub block: Option<Ipv6Net>,
+    pub interfaces: Vec<String>,
+    pub encaps: String,
+    pub next_hop_v4: Option<Ipv4Addr>,
+    pub next_hop_v6: Option<Ipv6Addr>,
+    pub policies: Vec<RawSrv6Policy>,
+    pub underlay: BTreeMap<String, String>,
+}
+
+/// One of `srv6.policies`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawSrv6Policy {
+    pub prefix: IpNet,
+    pub segments: Vec<Ipv6Addr>,
+}
+
 fn poll_ms() -> u64 {
     1_000
 }
@@ -293,5 +318,20 @@ impl Default for RawPortal {
 impl Default for RawTun {
     fn default() -> Self {
         Self { name: "srwan0".to_owned(), mtu: 1380 }
+    }
+}
+
+impl Default for RawSrv6 {
+    fn default() -> Self {
+        Self {
+            mode: "off".to_owned(),
+            block: None,
+            interfaces: Vec::new(),
+            encaps: "reduced".to_owned(),
+            next_hop_v4: None,
+            next_hop_v6: None,
+            policies: Vec::new(),
+            underlay: BTreeMap::new(),
+        }
     }
 }

@@ -1,7 +1,9 @@
 //! The configuration through its public door: text in, `Config` or a fault with code, line and hint out.
 
 use super::*;
-use std::collections::BTreeSet;
+use srwan_dataplane::seg6::{Encaps, LocatorRoute};
+use srwan_wire::id::NodeId;
+use std::collections::{BTreeMap, BTreeSet};
 
 const MINIMAL: &str = r#"
 name = "lon"
@@ -139,11 +141,82 @@ fn a_missing_file_is_a_fault_of_its_own() {
     assert_eq!(fault.code, fault::CONFIG_UNREADABLE);
 }
 
+/// A router in an SR domain with two more nodes, and one prefix beyond.
+const SRV6: &str = r#"
+[srv6]
+mode = "kernel"
+block = "fd53:5257:1::/48"
+interfaces = ["eth1"]
+policies = [{ prefix = "198.19.9.0/24", segments = ["fd53:5257:1:0:7001::", "fd53:5257:1:0:9003::"] }]
+[srv6.underlay]
+7 = "2001:db8::7"
+9 = "routed"
+"#;
+
+#[test]
+fn a_router_is_in_no_sr_domain_unless_it_says_so() {
+    assert_eq!(parse(MINIMAL).unwrap().srv6, None);
+    let off = SRV6.replace("kernel", "off");
+    assert_eq!(parse(&format!("{MINIMAL}{off}")).unwrap().srv6, None);
+}
+
+#[test]
+fn an_sr_domain_is_what_the_section_says_less_this_node() {
+    let srv6 = parse(&format!("{MINIMAL}{SRV6}")).unwrap().srv6.unwrap();
+    assert_eq!((srv6.encaps, srv6.next_hop_v6), (Encaps::Reduced, None));
+    let node = |raw| NodeId::new(raw).unwrap();
+    let neighbour = LocatorRoute::Via("2001:db8::7".parse().unwrap());
+    let domain = srv6.domain(node(9));
+    assert_eq!(domain.locators, BTreeMap::from([(node(7), neighbour)]));
+    let segments = ["fd53:5257:1:0:7001::", "fd53:5257:1:0:9003::"].map(|s| s.parse().unwrap());
+    let prefix = "198.19.9.0/24".parse().unwrap();
+    assert_eq!(domain.policies, BTreeMap::from([(prefix, segments.to_vec())]));
+}
+
+#[test]
+fn what_cannot_be_an_sr_domain_is_refused_with_its_line() {
+    for (from, to, key, line) in [
+        ("\"kernel\"", "\"xdp\"", "mode", 11),
+        ("block = \"fd53:5257:1::/48\"\n", "", "block", 0),
+        ("fd53:5257:1::/48", "fd53:5257:1::/24", "block", 12),
+        ("fd53:5257:1::/48", "fd53:5257:1::1/48", "block", 12),
+        ("fd53:5257:1::/48", "fe80::/48", "block", 12),
+        ("[\"eth1\"]", "[]", "interfaces", 13),
+        ("eth1", "srwan0", "interfaces", 13),
+        ("eth1", "lo", "interfaces", 13),
+        ("interfaces", "encaps = \"inline\"\ninterfaces", "encaps", 13),
+        ("interfaces", "next_hop_v6 = \"fe80::1\"\ninterfaces", "next_hop_v6", 13),
+        ("198.19.9.0/24", "fd53::/16", "policies", 14),
+        ("198.19.9.0/24", "fd53:5257:1:0:7000::/68", "policies", 14),
+        ("fd53:5257:1:0:9003::", "fd53:5257:2:0:9003::", "policies", 14),
+        ("7 = ", "0 = ", "underlay", 15),
+        ("7 = ", "par = ", "underlay", 15),
+        ("2001:db8::7", "198.18.1.7", "underlay", 15),
+        ("2001:db8::7", "fd53:5257:1:0:7000::", "underlay", 15),
+        ("2001:db8::7", "fe80::7", "underlay", 15),
+    ] {
+        assert!(SRV6.contains(from), "{from}");
+        let fault = refused(&SRV6.replacen(from, to, 1));
+        assert_eq!(fault.code, fault::CONFIG_RANGE, "{to}");
+        let place = if line == 0 { String::new() } else { format!(":{line}") };
+        let expected = format!("router.toml{place}: `srv6.{key}` is refused");
+        assert_eq!(fault.what, expected, "{to}: {}", fault.why);
+    }
+}
+
+#[test]
+fn an_unknown_key_of_an_sr_domain_is_refused_with_a_suggestion() {
+    let fault = refused(&SRV6.replace("interfaces", "interface"));
+    assert_eq!(fault.code, fault::CONFIG_UNKNOWN_KEY);
+    assert!(fault.fix.contains("`interfaces`"), "{}", fault.fix);
+}
+
 #[test]
 fn every_key_of_the_parser_is_documented_and_no_other() {
     let text = format!(
         "{MINIMAL}join_token_file = \"t\"\n[ledger]\nurl = \"http://a\"\n\
-         [location]\nlat = 0.0\nlon = 0.0\n"
+         [location]\nlat = 0.0\nlon = 0.0\n\
+         [srv6]\nblock = \"fd53::/48\"\nnext_hop_v4 = \"10.0.0.1\"\nnext_hop_v6 = \"fd00::1\"\n"
     );
     let raw: raw::RawConfig = toml::from_str(&text).unwrap();
     let table = toml::Table::try_from(&raw).unwrap();

@@ -1,80 +1,73 @@
-//! The routing tables and rules of srwan: engage and disengage prefixes, install, list and remove.
-//!
-//! ```text
-//! 4760  fwmark RETURN lookup 4767      replies of flows that left here with source NAT
-//! 4761  iif srwan0 goto 4769           what the tunnel delivered never goes back into the tunnel
-//! 4762  not fwmark OWN lookup 4766     everything but our own datagrams, if its prefix is engaged
-//! 4763  fwmark FLOWS lookup 4768       flows that began while their destination went over an egress
-//! 4769  nop
-//! ```
+//! The routing tables of srwan: put routes in, take them out, list and remove.
 
 use std::io;
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use nix::sys::socket::SockProtocol;
+use srwan_dataplane::seg6::{LocalSid, RouteAction, RouteKey, RouteTable};
+use srwan_wire::sid::Sid;
 
 use super::netlink::{self, Message, Netlink, find, find_u32};
+use super::seg6::{self, SidCounters};
 use super::{
-    MARK_FLOWS, MARK_OWN, MARK_RETURN, PROTOCOL, RULE_PRIORITY_FIRST, RULE_PRIORITY_LAST,
-    TABLE_ENGAGED, TABLE_FLOWS, TABLE_RETURN,
+    PROTOCOL, TABLE_ENGAGED, TABLE_FLOWS, TABLE_POLICIES, TABLE_RETURN, TABLE_SIDS, TABLES,
 };
+use crate::config::srv6::Srv6;
 
 // include/uapi/linux/rtnetlink.h
 const RTM_NEWROUTE: u16 = 24;
 const RTM_DELROUTE: u16 = 25;
 const RTM_GETROUTE: u16 = 26;
-const RTM_NEWRULE: u16 = 32;
-const RTM_DELRULE: u16 = 33;
-const RTM_GETRULE: u16 = 34;
 const RTA_DST: u16 = 1;
 const RTA_OIF: u16 = 4;
-const RTA_GATEWAY: u16 = 5;
+pub(super) const RTA_GATEWAY: u16 = 5;
 const RTA_PREFSRC: u16 = 7;
-const RTA_METRICS: u16 = 8;
+pub(super) const RTA_METRICS: u16 = 8;
 const RTA_TABLE: u16 = 15;
 const RTA_MARK: u16 = 16;
 const RTA_VIA: u16 = 18;
-const RTAX_MTU: u16 = 2;
+pub(super) const RTAX_MTU: u16 = 2;
 const RT_SCOPE_UNIVERSE: u8 = 0;
 const RT_SCOPE_LINK: u8 = 253;
 const RT_SCOPE_NOWHERE: u8 = 255;
 const RTN_UNICAST: u8 = 1;
 
-// include/uapi/linux/fib_rules.h
-const FRA_IIFNAME: u16 = 3;
-const FRA_GOTO: u16 = 4;
-const FRA_PRIORITY: u16 = 6;
-const FRA_FWMARK: u16 = 10;
-const FRA_TABLE: u16 = 15;
-const FRA_PROTOCOL: u16 = 21;
-const FR_ACT_TO_TBL: u8 = 1;
-const FR_ACT_GOTO: u8 = 2;
-const FR_ACT_NOP: u8 = 3;
-const FIB_RULE_INVERT: u32 = 2;
-
-/// Octets of `struct rtmsg` and of `struct fib_rule_hdr`.
+/// Octets of `struct rtmsg`.
 const FIXED_OCTETS: usize = 12;
 
-/// The address families that rules are made for: `AF_INET`, `AF_INET6`.
-const FAMILIES: [u8; 2] = [2, 10];
+/// The address families that routes and rules are made for: `AF_INET`, `AF_INET6`.
+pub(super) const FAMILIES: [u8; 2] = [2, 10];
 
-/// A rule of ours, as the kernel lists it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rule {
-    /// 4 or 6.
-    pub version: u8,
-    /// In `RULE_PRIORITY_FIRST..=RULE_PRIORITY_LAST`.
-    pub priority: u32,
+/// Names a route of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// One of [`TABLES`].
+    pub table: u32,
+    /// What it is for.
+    pub prefix: IpNet,
 }
 
 /// A route of ours, as the kernel lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// `TABLE_ENGAGED`, `TABLE_RETURN` or `TABLE_FLOWS`.
-    pub table: u32,
-    /// What it is for.
-    pub prefix: IpNet,
+pub struct ListedRoute {
+    /// Which.
+    pub route: Route,
+    /// What it does; `None` if that is nothing srwan writes.
+    pub action: Option<RouteAction>,
+    /// What it counted, if it is a SID.
+    pub counters: Option<SidCounters>,
+}
+
+/// What routes depend on beside what they do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Index of the TUN interface.
+    pub tunnel: u32,
+    /// Largest packet that may enter a path.
+    pub inner_mtu: u16,
+    /// Networks behind this router.
+    pub site: Vec<IpNet>,
 }
 
 /// Where the kernel would send a packet.
@@ -94,7 +87,7 @@ pub struct NextHop {
 
 /// The kernel's routing, seen from the network namespace of the thread that made this.
 pub struct Routing {
-    netlink: Netlink,
+    pub(super) netlink: Netlink,
 }
 
 impl Routing {
@@ -106,35 +99,67 @@ impl Routing {
         Netlink::open(SockProtocol::NetlinkRoute).map(|netlink| Self { netlink })
     }
 
-    /// Sends packets for `prefix` to `interface`, with the source address that the default path would use.
+    /// Adds a route, or replaces the one with this key, at no moment without either.
     ///
     /// # Errors
-    /// `EPERM` without `CAP_NET_ADMIN`, `ENODEV` if the interface is gone. Engaging twice is no error.
-    pub fn engage(&mut self, prefix: IpNet, interface: u32) -> io::Result<()> {
-        let source = self.lookup(prefix.addr(), MARK_OWN).ok().and_then(|hop| hop.source);
-        self.add(Route { table: TABLE_ENGAGED, prefix }, interface, source)
+    /// `EPERM` without `CAP_NET_ADMIN`, `ENODEV` if the interface is gone, `EOPNOTSUPP` or `EINVAL` if the kernel lacks
+    /// what the route does. Putting twice is no error.
+    pub fn put(
+        &mut self,
+        key: &RouteKey,
+        action: &RouteAction,
+        around: &Surroundings,
+    ) -> io::Result<()> {
+        let source = match key.table {
+            RouteTable::Engaged | RouteTable::Policies => {
+                self.source_towards(key.prefix, &around.site)
+            }
+            RouteTable::Sids => None,
+        };
+        // A neighbour is on the link that the kernel finds it on.
+        let is_neighbour = matches!(action, RouteAction::Via(_));
+        let interface = (!is_neighbour).then_some(around.tunnel);
+        self.add(&route_of(key), interface, source, |message| {
+            seg6::write(message, action, around.inner_mtu)
+        })
     }
 
-    /// Lets `prefix` take the default path again.
+    /// Tries whether the kernel does seg6 and seg6local, with routes to and from nobody that are gone at once.
     ///
     /// # Errors
-    /// As [`Routing::engage`]. A prefix that is not engaged is no error.
-    pub fn disengage(&mut self, prefix: IpNet) -> io::Result<()> {
-        self.remove(&Route { table: TABLE_ENGAGED, prefix })
+    /// As [`Routing::put`].
+    pub fn try_seg6(&mut self, srv6: &Srv6, around: &Surroundings) -> io::Result<()> {
+        let nobody = srv6.block.srv6_sid(Sid::from_bits(0));
+        let key = RouteKey { table: RouteTable::Sids, prefix: IpAddr::V6(nobody).into() };
+        let wrap = RouteAction::Encaps(srv6.encaps, vec![nobody, nobody]);
+        let sids = [LocalSid::End, LocalSid::EndDx4(None), LocalSid::EndDt6];
+        for action in sids.map(RouteAction::Local).into_iter().chain([wrap]) {
+            self.put(&key, &action, around)?;
+            self.withdraw(&key)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a route out.
+    ///
+    /// # Errors
+    /// As [`Routing::put`]. A route that is not there is no error.
+    pub fn withdraw(&mut self, key: &RouteKey) -> io::Result<()> {
+        self.remove(&route_of(key))
     }
 
     /// Sends marked flows for `prefix` to `interface`.
     ///
     /// # Errors
-    /// As [`Routing::engage`].
+    /// As [`Routing::put`].
     pub fn engage_flows(&mut self, prefix: IpNet, interface: u32) -> io::Result<()> {
-        self.add(Route { table: TABLE_FLOWS, prefix }, interface, None)
+        self.add_plain(&Route { table: TABLE_FLOWS, prefix }, interface)
     }
 
     /// Lets marked flows for `prefix`, if any is left, take the default path.
     ///
     /// # Errors
-    /// As [`Routing::disengage`].
+    /// As [`Routing::withdraw`].
     pub fn end_flows(&mut self, prefix: IpNet) -> io::Result<()> {
         self.remove(&Route { table: TABLE_FLOWS, prefix })
     }
@@ -142,10 +167,10 @@ impl Routing {
     /// Sends marked replies of source-translated flows back into the tunnel.
     ///
     /// # Errors
-    /// As [`Routing::engage`].
+    /// As [`Routing::put`].
     pub fn engage_return(&mut self, interface: u32) -> io::Result<()> {
         for prefix in everything() {
-            self.add(Route { table: TABLE_RETURN, prefix }, interface, None)?;
+            self.add_plain(&Route { table: TABLE_RETURN, prefix }, interface)?;
         }
         Ok(())
     }
@@ -171,91 +196,31 @@ impl Routing {
         })
     }
 
-    /// Installs the rules for packets and `interface`, after removing whatever rule of ours is there.
-    ///
-    /// # Errors
-    /// As [`Routing::engage`].
-    pub fn install_rules(&mut self, interface: &str) -> io::Result<()> {
-        self.remove_rules()?;
-        for family in FAMILIES {
-            let last = RULE_PRIORITY_LAST;
-            self.rule(family, FR_ACT_NOP, 0, |m| m.attr_u32(FRA_PRIORITY, last))?;
-            self.rule(family, FR_ACT_TO_TBL, 0, |m| {
-                m.attr_u32(FRA_PRIORITY, RULE_PRIORITY_FIRST)
-                    .attr_u32(FRA_FWMARK, MARK_RETURN)
-                    .attr_u32(FRA_TABLE, TABLE_RETURN)
-            })?;
-            self.rule(family, FR_ACT_GOTO, 0, |m| {
-                m.attr_u32(FRA_PRIORITY, RULE_PRIORITY_FIRST + 1)
-                    .attr_text(FRA_IIFNAME, interface)
-                    .attr_u32(FRA_GOTO, last)
-            })?;
-            self.rule(family, FR_ACT_TO_TBL, FIB_RULE_INVERT, |m| {
-                m.attr_u32(FRA_PRIORITY, RULE_PRIORITY_FIRST + 2)
-                    .attr_u32(FRA_FWMARK, MARK_OWN)
-                    .attr_u32(FRA_TABLE, TABLE_ENGAGED)
-            })?;
-            self.rule(family, FR_ACT_TO_TBL, 0, |m| {
-                m.attr_u32(FRA_PRIORITY, RULE_PRIORITY_FIRST + 3)
-                    .attr_u32(FRA_FWMARK, MARK_FLOWS)
-                    .attr_u32(FRA_TABLE, TABLE_FLOWS)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Removes every rule in our range of priorities.
-    ///
-    /// # Errors
-    /// As [`Routing::engage`].
-    pub fn remove_rules(&mut self) -> io::Result<()> {
-        for rule in self.rules()? {
-            let family = if rule.version == 4 { FAMILIES[0] } else { FAMILIES[1] };
-            self.netlink.call(RTM_DELRULE, 0, |message| {
-                let header = rule_header(family, 0, 0);
-                message.fixed(&header).attr_u32(FRA_PRIORITY, rule.priority)
-            })?;
-        }
-        Ok(())
-    }
-
     /// Removes every route in our tables.
     ///
     /// # Errors
-    /// As [`Routing::engage`].
+    /// As [`Routing::put`].
     pub fn remove_routes(&mut self) -> io::Result<()> {
-        for route in self.routes()? {
+        self.clear_tables(&TABLES)
+    }
+
+    /// Removes every route in these tables of ours.
+    ///
+    /// # Errors
+    /// As [`Routing::put`].
+    pub fn clear_tables(&mut self, tables: &[u32]) -> io::Result<()> {
+        let listed = self.routes()?.into_iter().map(|listed| listed.route);
+        for route in listed.filter(|route| tables.contains(&route.table)) {
             self.remove(&route)?;
         }
         Ok(())
-    }
-
-    /// The rules in our range, IPv4 first, by priority.
-    ///
-    /// # Errors
-    /// What the kernel says.
-    pub fn rules(&mut self) -> io::Result<Vec<Rule>> {
-        let mut rules = Vec::new();
-        for family in FAMILIES {
-            let answers = self
-                .netlink
-                .call(RTM_GETRULE, netlink::DUMP, |m| m.fixed(&rule_header(family, 0, 0)))?;
-            let version = if family == FAMILIES[0] { 4 } else { 6 };
-            let priorities = answers
-                .iter()
-                .filter_map(|answer| find_u32(answer.get(FIXED_OCTETS..)?, FRA_PRIORITY));
-            let ours =
-                priorities.filter(|p| (RULE_PRIORITY_FIRST..=RULE_PRIORITY_LAST).contains(p));
-            rules.extend(ours.map(|priority| Rule { version, priority }));
-        }
-        Ok(rules)
     }
 
     /// The routes in our tables.
     ///
     /// # Errors
     /// What the kernel says.
-    pub fn routes(&mut self) -> io::Result<Vec<Route>> {
+    pub fn routes(&mut self) -> io::Result<Vec<ListedRoute>> {
         let mut routes = Vec::new();
         for prefix in everything() {
             let header = route_header(prefix, RT_SCOPE_UNIVERSE, 0);
@@ -265,15 +230,28 @@ impl Routing {
         Ok(routes)
     }
 
-    fn add(&mut self, route: Route, interface: u32, source: Option<IpAddr>) -> io::Result<()> {
+    fn add_plain(&mut self, route: &Route, interface: u32) -> io::Result<()> {
+        self.add(route, Some(interface), None, |message| message)
+    }
+
+    fn add(
+        &mut self,
+        route: &Route,
+        interface: Option<u32>,
+        source: Option<IpAddr>,
+        fill: impl FnOnce(Message) -> Message,
+    ) -> io::Result<()> {
         let scope = if route.prefix.addr().is_ipv4() { RT_SCOPE_LINK } else { RT_SCOPE_UNIVERSE };
-        let flags = netlink::CREATE | netlink::REPLACE;
-        self.netlink.call(RTM_NEWROUTE, flags, |message| {
-            let message = describe(message, &route, scope).attr_u32(RTA_OIF, interface);
-            match source.filter(|source| source.is_ipv4() == route.prefix.addr().is_ipv4()) {
-                Some(source) => message.attr(RTA_PREFSRC, &octets(source)),
-                None => message,
+        let source = source.filter(|source| source.is_ipv4() == route.prefix.addr().is_ipv4());
+        self.netlink.call(RTM_NEWROUTE, netlink::CREATE | netlink::REPLACE, |message| {
+            let mut message = describe(message, route, scope);
+            if let Some(interface) = interface {
+                message = message.attr_u32(RTA_OIF, interface);
             }
+            if let Some(source) = source {
+                message = message.attr(RTA_PREFSRC, &octets(source));
+            }
+            fill(message)
         })?;
         Ok(())
     }
@@ -284,20 +262,6 @@ impl Routing {
             Err(error) if !gone(&error) => Err(error),
             Ok(_) | Err(_) => Ok(()),
         }
-    }
-
-    fn rule(
-        &mut self,
-        family: u8,
-        action: u8,
-        flags: u32,
-        fill: impl FnOnce(Message) -> Message,
-    ) -> io::Result<()> {
-        self.netlink.call(RTM_NEWRULE, netlink::CREATE | netlink::EXCLUSIVE, |message| {
-            let message = message.fixed(&rule_header(family, action, flags));
-            fill(message.attr(FRA_PROTOCOL, &[PROTOCOL]))
-        })?;
-        Ok(())
     }
 }
 
@@ -319,22 +283,26 @@ fn route_header(prefix: IpNet, scope: u8, kind: u8) -> [u8; FIXED_OCTETS] {
     [family, prefix.prefix_len(), 0, 0, 0, PROTOCOL, scope, kind, 0, 0, 0, 0]
 }
 
-/// `struct fib_rule_hdr`: family, target length, source length, TOS, table, two reserved, action, flags.
-fn rule_header(family: u8, action: u8, flags: u32) -> [u8; FIXED_OCTETS] {
-    let [f0, f1, f2, f3] = flags.to_ne_bytes();
-    [family, 0, 0, 0, 0, 0, 0, action, f0, f1, f2, f3]
-}
-
-fn parse_route(answer: &[u8]) -> Option<Route> {
+fn parse_route(answer: &[u8]) -> Option<ListedRoute> {
     let (header, attributes) = answer.split_first_chunk::<FIXED_OCTETS>()?;
     let table = find_u32(attributes, RTA_TABLE)?;
-    if ![TABLE_ENGAGED, TABLE_RETURN, TABLE_FLOWS].contains(&table) {
+    if !TABLES.contains(&table) {
         return None;
     }
     let any = if header[0] == FAMILIES[0] { [0_u8; 4].into() } else { IpAddr::from([0_u8; 16]) };
     let target = find(attributes, RTA_DST).and_then(address).unwrap_or(any);
     let prefix = IpNet::new(target, header[1]).ok()?;
-    Some(Route { table, prefix })
+    let (action, counters) = seg6::parse(attributes).unzip();
+    Some(ListedRoute { route: Route { table, prefix }, action, counters: counters.flatten() })
+}
+
+fn route_of(key: &RouteKey) -> Route {
+    let table = match key.table {
+        RouteTable::Sids => TABLE_SIDS,
+        RouteTable::Policies => TABLE_POLICIES,
+        RouteTable::Engaged => TABLE_ENGAGED,
+    };
+    Route { table, prefix: key.prefix }
 }
 
 /// An address as attributes carry it.
@@ -345,7 +313,7 @@ pub(super) fn octets(address: IpAddr) -> Vec<u8> {
     }
 }
 
-fn address(octets: &[u8]) -> Option<IpAddr> {
+pub(super) fn address(octets: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(octets).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(octets).map(IpAddr::from)).ok()
 }
@@ -356,15 +324,4 @@ fn address(octets: &[u8]) -> Option<IpAddr> {
 /// `ENODEV`.
 pub fn interface_index(name: &str) -> io::Result<u32> {
     Ok(nix::net::if_::if_nametoindex(name)?)
-}
-
-/// What a rule is for, in words for `host show`.
-pub fn explain(rule: Rule) -> &'static str {
-    match rule.priority - RULE_PRIORITY_FIRST {
-        0 => "replies of source-translated flows go back into the tunnel",
-        1 => "what the tunnel delivered does not enter it again",
-        2 => "engaged prefixes enter the tunnel, except for the router's own datagrams",
-        3 => "flows that began over an egress stay there",
-        _ => "end of the srwan rules",
-    }
 }

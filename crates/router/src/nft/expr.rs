@@ -79,12 +79,18 @@ pub enum Expr {
     LoadConn(Conn),
     /// Load octets of the packet.
     LoadPayload { base: Base, offset: u32, octets: u32 },
+    /// Load octets of an IPv6 extension header; a packet without one ends the rule.
+    LoadExtension { header: u8, offset: u32, octets: u32 },
     /// Keep the bits of the mask.
     Mask(Vec<u8>),
     /// Go on if the register equals (`true`) or differs from (`false`) the value.
     Compare { equal: bool, value: Vec<u8> },
     /// Load a constant.
     Constant(u32),
+    /// Load octets.
+    Value(Vec<u8>),
+    /// Store the register as the TCP maximum segment size, if that is smaller than what the packet says.
+    LowerSegmentSize,
     /// Store the register as the packet's mark.
     StoreMark,
     /// Store the register as the connection's mark.
@@ -127,16 +133,19 @@ impl Expr {
                 let load = |m: Message| m.attr_be32(1, REGISTER).attr_be32(2, base);
                 ("payload", fields(&|m| load(m).attr_be32(3, *offset).attr_be32(4, *octets)))
             }
+            Self::LoadExtension { header, offset, octets } => {
+                let load = |m: Message| m.attr_be32(1, REGISTER).attr(2, &[*header]);
+                ("exthdr", fields(&|m| load(m).attr_be32(3, *offset).attr_be32(4, *octets)))
+            }
+            Self::LowerSegmentSize => ("exthdr", fields(&write_segment_size)),
             Self::Mask(mask) => ("bitwise", fields(&|m| write_mask(m, mask))),
             Self::Compare { equal, value } => {
                 let operation = u32::from(!equal);
                 let data = |m: Message| m.nested(3, |inner| inner.attr(DATA_VALUE, value));
                 ("cmp", fields(&|m| data(m.attr_be32(1, REGISTER).attr_be32(2, operation))))
             }
-            Self::Constant(value) => {
-                let data = |m: Message| m.nested(2, |inner| inner.attr_u32(DATA_VALUE, *value));
-                ("immediate", fields(&|m| data(m.attr_be32(1, REGISTER))))
-            }
+            Self::Constant(value) => load_value(&value.to_ne_bytes()),
+            Self::Value(octets) => load_value(octets),
             Self::Counter => ("counter", Vec::new()),
             Self::Masquerade => ("masq", Vec::new()),
             Self::Verdict { accept } => {
@@ -150,6 +159,17 @@ impl Expr {
             }
         }
     }
+}
+
+fn load_value(octets: &[u8]) -> (&'static str, Vec<u8>) {
+    let data = |m: Message| m.nested(2, |inner| inner.attr(DATA_VALUE, octets));
+    ("immediate", attributes(&|m| data(m.attr_be32(1, REGISTER))))
+}
+
+/// TCP option 2 (RFC 9293 section 3.2): kind, length, then two octets. `NFT_EXTHDR_OP_TCPOPT` is 1.
+fn write_segment_size(message: Message) -> Message {
+    let option = message.attr(2, &[2]).attr_be32(3, 2).attr_be32(4, 2);
+    option.attr_be32(6, 1).attr_be32(7, REGISTER)
 }
 
 fn write_mask(message: Message, mask: &[u8]) -> Message {
@@ -216,6 +236,16 @@ fn address_in(prefix: IpNet, offsets: (u32, u32)) -> Vec<Expr> {
     ]
 }
 
+/// Go on if the packet has an IPv6 routing header of this type.
+pub fn routing_header_is(kind: u8) -> [Expr; 2] {
+    /// `IPPROTO_ROUTING`.
+    const ROUTING: u8 = 43;
+    [
+        Expr::LoadExtension { header: ROUTING, offset: 2, octets: 1 },
+        Expr::Compare { equal: true, value: vec![kind] },
+    ]
+}
+
 /// Go on if the packet is of this IP protocol.
 pub fn protocol_is(protocol: u8) -> [Expr; 2] {
     [Expr::LoadMeta(Meta::Protocol), Expr::Compare { equal: true, value: vec![protocol] }]
@@ -227,6 +257,15 @@ pub fn transport_is(offset: u32, octets: Vec<u8>) -> [Expr; 2] {
     [
         Expr::LoadPayload { base: Base::Transport, offset, octets: length },
         Expr::Compare { equal: true, value: octets },
+    ]
+}
+
+/// Go on if the octet at `offset` of the transport header has any of these bits.
+pub fn transport_is_any(offset: u32, bits: u8) -> [Expr; 3] {
+    [
+        Expr::LoadPayload { base: Base::Transport, offset, octets: 1 },
+        Expr::Mask(vec![bits]),
+        Expr::Compare { equal: false, value: vec![0] },
     ]
 }
 
@@ -250,6 +289,12 @@ pub fn is_new_connection() -> [Expr; 3] {
         Expr::Mask(NEW.to_ne_bytes().to_vec()),
         Expr::Compare { equal: false, value: vec![0; 4] },
     ]
+}
+
+/// Go on if the packet carries this mark.
+pub fn mark_is(mark: u32) -> [Expr; 2] {
+    let value = mark.to_ne_bytes().to_vec();
+    [Expr::LoadMeta(Meta::Mark), Expr::Compare { equal: true, value }]
 }
 
 /// Go on if the packet does not carry this mark.

@@ -7,6 +7,7 @@
 pub mod expr;
 pub mod flows;
 pub mod ruleset;
+pub mod segments;
 
 use std::io;
 

@@ -4,6 +4,7 @@
 //! - One-ended (egress, off by default): only listed ports, never to [`DENIED`] targets, and always with the source
 //!   address of the interface they leave by (BCP 38), so that no foreign source is ever forwarded.
 //! - Flows to a destination without a router: those that begin while an egress is chosen are marked ([`flows`]).
+//! - An SR domain: packets for SIDs are taken from its interfaces only, and deliver to our site only ([`segments`]).
 //! - Everything else from the tunnel is dropped, also towards this host itself.
 
 use ipnet::IpNet;
@@ -12,8 +13,8 @@ use super::expr::{
     Expr, connection_mark_is, input_is, is_known_connection, is_reply, output_is, protocol_is,
     target_in, transport_is,
 };
-use super::flows;
-use crate::config::Egress;
+use super::{flows, segments};
+use crate::config::{Config, Egress};
 
 use crate::kernel::MARK_RETURN;
 
@@ -42,7 +43,7 @@ pub const DENIED: [&str; 17] = [
 ];
 
 const PROTOCOL_ICMP: u8 = 1;
-const PROTOCOL_TCP: u8 = 6;
+pub(super) const PROTOCOL_TCP: u8 = 6;
 const PROTOCOL_UDP: u8 = 17;
 const PROTOCOL_ICMPV6: u8 = 58;
 const ICMP_ECHO_REQUEST: u8 = 8;
@@ -70,9 +71,10 @@ pub struct Chain {
     pub rules: Vec<Vec<Expr>>,
 }
 
-/// The chains of a router whose tunnel is `interface`.
-pub fn chains(interface: &str, site: &[IpNet], egress: &Egress) -> Vec<Chain> {
-    vec![
+/// The chains of a router.
+pub fn chains(config: &Config) -> Vec<Chain> {
+    let (interface, site) = (&config.tun.name, &config.site_prefixes);
+    let mut chains = vec![
         Chain {
             name: "prerouting",
             hook: Hook { number: 0, priority: -150, kind: "filter" },
@@ -86,17 +88,19 @@ pub fn chains(interface: &str, site: &[IpNet], egress: &Egress) -> Vec<Chain> {
         Chain {
             name: "forward",
             hook: Hook { number: 2, priority: 0, kind: "filter" },
-            rules: from_tunnel(interface, site, egress_rules(egress)),
+            rules: from_tunnel(interface, site, forward_rules(config)),
         },
         Chain {
             name: "postrouting",
             hook: Hook { number: 4, priority: 100, kind: "nat" },
             rules: vec![masquerade(interface)],
         },
-    ]
-    .into_iter()
-    .chain(flows::chains(interface, site, &[]))
-    .collect()
+    ];
+    chains.extend(flows::chains(interface, site, &[]));
+    if let Some(srv6) = &config.srv6 {
+        chains.extend(segments::chains(srv6, interface, site));
+    }
+    chains
 }
 
 /// Replies of source-translated flows are marked, so that routing sends them back into the tunnel.
@@ -117,6 +121,13 @@ fn from_tunnel(interface: &str, site: &[IpNet], more: Vec<Vec<Expr>>) -> Vec<Vec
     rules.extend(more);
     rules.push(vec![Expr::Counter, Expr::Verdict { accept: false }]);
     rules
+}
+
+/// What leaves for a SID was wrapped here: a packet that the tunnel delivered for one ended at the edge of the domain.
+fn forward_rules(config: &Config) -> Vec<Vec<Expr>> {
+    let block = config.srv6.iter().map(|srv6| IpNet::from(srv6.block.prefix()));
+    let wrapped = block.map(|block| ended(target_in(block), Expr::Verdict { accept: true }));
+    wrapped.chain(egress_rules(&config.egress)).collect()
 }
 
 /// Denied targets first, then each allowed port, then echo requests.
@@ -166,9 +177,14 @@ mod tests {
     use super::*;
 
     fn rules_of(egress: bool, chain: &str) -> Vec<Vec<Expr>> {
-        let site = ["198.18.1.0/24".parse().unwrap()];
-        let egress = Egress { enabled: egress, ports: vec![80, 443] };
-        let chains = chains("srwan0", &site, &egress);
+        let text = format!(
+            "name = \"a\"\nstate_dir = \"/s\"\nlisten = \"0.0.0.0:4766\"\n\
+             endpoints = [\"198.18.1.1:4766\"]\n[controller]\nurl = \"http://127.0.0.1:1\"\n\
+             key = \"{}\"\n[site]\nprefixes = [\"198.18.1.0/24\"]\n\
+             [egress]\nenabled = {egress}\nports = [80, 443]\n",
+            "01".repeat(32)
+        );
+        let chains = chains(&Config::parse(&text, "router.toml").unwrap());
         chains.into_iter().find(|c| c.name == chain).unwrap().rules
     }
 

@@ -111,6 +111,24 @@ fn the_doctor_names_what_is_missing() {
     });
 }
 
+#[test]
+fn the_doctor_misses_an_interface_that_is_to_face_the_sr_domain() {
+    namespace::run(|| {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("router.toml");
+        namespace::veth("up0", [198, 18, 1, 1]).unwrap();
+        let check = |interface: &str| {
+            let srv6 = format!(
+                "[srv6]\nmode = \"kernel\"\nblock = \"fd53::/48\"\ninterfaces = [\"{interface}\"]\n"
+            );
+            std::fs::write(&file, config(&dir.path().join("state")) + &srv6).unwrap();
+            let findings = doctor(Some(&file)).unwrap();
+            findings.iter().any(|finding| finding.code == doctor::SRV6)
+        };
+        assert_eq!([check("up0"), check("up1")], [false, true]);
+    });
+}
+
 /// Takes `CAP_NET_ADMIN` from this thread, and from the threads that it starts.
 fn drop_net_admin() {
     const VERSION_3: u32 = 0x2008_0522;

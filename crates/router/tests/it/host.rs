@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use srwan_router::config::{Egress, Tun as TunConfig};
+use srwan_dataplane::seg6::{RouteAction, RouteKey, RouteTable};
+use srwan_router::config::{Config, Tun as TunConfig};
 use srwan_router::fault;
-use srwan_router::kernel::route::{Routing, interface_index};
+use srwan_router::kernel::route::{Routing, Surroundings, interface_index};
 use srwan_router::kernel::sysctl::{self, Switches};
 use srwan_router::kernel::{MARK_OWN, MARK_RETURN};
 use srwan_router::nft::{self, Filter, ruleset};
@@ -21,6 +22,15 @@ fn tun_config() -> TunConfig {
 
 fn prefix(text: &str) -> IpNet {
     text.parse().unwrap()
+}
+
+fn engaged(text: &str) -> RouteKey {
+    RouteKey { table: RouteTable::Engaged, prefix: prefix(text) }
+}
+
+fn engage(routing: &mut Routing, text: &str, tunnel: u32) {
+    let around = Surroundings { tunnel, inner_mtu: 1_380, site: Vec::new() };
+    routing.put(&engaged(text), &RouteAction::Tunnel, &around).unwrap();
 }
 
 /// A namespace with a default path, a TUN and our rules.
@@ -40,14 +50,14 @@ fn with_router(test: impl FnOnce(Tun, u32, u32, Routing) + Send + 'static) {
 fn an_engaged_prefix_enters_the_tunnel_and_leaves_it_again() {
     with_router(|_tun, uplink, tunnel, mut routing| {
         assert_eq!(routing.lookup(ELSEWHERE, 0).unwrap().interface, uplink);
-        routing.engage(prefix("203.0.113.0/24"), tunnel).unwrap();
-        routing.engage(prefix("203.0.113.0/24"), tunnel).unwrap();
+        engage(&mut routing, "203.0.113.0/24", tunnel);
+        engage(&mut routing, "203.0.113.0/24", tunnel);
         let hop = routing.lookup(ELSEWHERE, 0).unwrap();
         assert_eq!(hop.interface, tunnel);
         assert_eq!(hop.source, Some(IpAddr::from([198, 18, 1, 1])), "the default path's source");
         assert_eq!(routing.lookup(ELSEWHERE, MARK_OWN).unwrap().interface, uplink);
-        routing.disengage(prefix("203.0.113.0/24")).unwrap();
-        routing.disengage(prefix("203.0.113.0/24")).unwrap();
+        routing.withdraw(&engaged("203.0.113.0/24")).unwrap();
+        routing.withdraw(&engaged("203.0.113.0/24")).unwrap();
         assert_eq!(routing.lookup(ELSEWHERE, 0).unwrap().interface, uplink);
     });
 }
@@ -55,7 +65,7 @@ fn an_engaged_prefix_enters_the_tunnel_and_leaves_it_again() {
 #[test]
 fn when_the_process_dies_traffic_takes_the_default_path() {
     with_router(|tun, uplink, tunnel, mut routing| {
-        routing.engage(prefix("203.0.113.0/24"), tunnel).unwrap();
+        engage(&mut routing, "203.0.113.0/24", tunnel);
         routing.engage_return(tunnel).unwrap();
         assert_eq!(routing.lookup(ELSEWHERE, MARK_RETURN).unwrap().interface, tunnel);
         drop(tun);
@@ -72,8 +82,8 @@ fn rules_are_not_doubled_by_a_restart_and_go_at_cleanup() {
         routing.install_rules("srwan0").unwrap();
         assert_eq!(routing.rules().unwrap(), once);
         assert_eq!(once.len(), 10, "five for each version of IP");
-        routing.engage(prefix("203.0.113.0/24"), tunnel).unwrap();
-        routing.engage(prefix("2001:db8:5::/48"), tunnel).unwrap();
+        engage(&mut routing, "203.0.113.0/24", tunnel);
+        engage(&mut routing, "2001:db8:5::/48", tunnel);
         assert_eq!(routing.routes().unwrap().len(), 2);
         routing.remove_routes().unwrap();
         routing.remove_rules().unwrap();
@@ -92,9 +102,16 @@ fn a_taken_interface_name_is_said_to_be_taken() {
 #[test]
 fn the_packet_filter_is_installed_whole_replaced_and_goes_with_its_owner() {
     with_router(|_tun, _uplink, _tunnel, _routing| {
-        let egress = Egress { enabled: true, ports: vec![53, 80, 443] };
-        let site = [prefix("198.18.1.0/24"), prefix("2001:db8:1::/48")];
-        let chains = ruleset::chains("srwan0", &site, &egress);
+        let text = format!(
+            "name = \"a\"\nstate_dir = \"/s\"\nlisten = \"0.0.0.0:4766\"\n\
+             endpoints = [\"198.18.1.1:4766\"]\n[controller]\nurl = \"http://127.0.0.1:1\"\n\
+             key = \"{}\"\n[site]\nprefixes = [\"198.18.1.0/24\", \"2001:db8:1::/48\"]\n\
+             [egress]\nenabled = true\nports = [53, 80, 443]\n\
+             [srv6]\nmode = \"kernel\"\nblock = \"fd53::/48\"\ninterfaces = [\"up0\", \"up1\"]\n\
+             policies = [{{ prefix = \"198.18.9.0/24\", segments = [\"fd53:0:0:0:7001::\"] }}]\n",
+            "01".repeat(32)
+        );
+        let chains = ruleset::chains(&Config::parse(&text, "router.toml").unwrap());
         let first = Filter::install(&chains).unwrap();
         assert!(nft::is_installed().unwrap());
         assert!(Filter::install(&chains).is_err(), "a live router owns the table");

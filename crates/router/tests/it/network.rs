@@ -9,12 +9,14 @@
 //! started again with a role in its environment.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{IpAddr, Ipv6Addr, TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use ipnet::{Ipv4Net, Ipv6Net};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -191,10 +193,15 @@ impl Network {
 
     /// Starts the router of site `index` with `extra` lines in its configuration.
     pub fn start_with(&mut self, index: usize, extra: &str) {
+        self.start_edited(index, |config| config + extra);
+    }
+
+    /// Starts the router of site `index` with what `edit` makes of its configuration.
+    pub fn start_edited(&mut self, index: usize, edit: impl FnOnce(String) -> String) {
         let dir = self.dir.path();
         let seed = std::fs::read_to_string(dir.join("controller/controller.key")).unwrap();
         let site = &mut self.sites[index];
-        let config = site.config(dir, &public_of(&seed)) + extra;
+        let config = edit(site.config(dir, &public_of(&seed)));
         std::fs::write(dir.join(format!("{}.toml", site.name)), config).unwrap();
         let path = dir.join(format!("{}.toml", site.name));
         site.router = Some(Daemon::start(&site.netns, "router", &path));
@@ -311,6 +318,26 @@ fn wait_or<T>(what: &str, mut look: impl FnMut() -> Option<T>, explain: impl Fn(
     }
 }
 
+/// One TCP flow between two namespaces, whichever way kernels and routers send it. Returns the largest segment.
+pub fn transfer(from: &Netns, to: &Netns, target: IpAddr, octets: usize) -> u32 {
+    let listener = to.enter(|| TcpListener::bind((target, 0)).unwrap());
+    let address = listener.local_addr().unwrap();
+    let reader = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut received = Vec::new();
+        stream.read_to_end(&mut received).unwrap();
+        received.len()
+    });
+    let segment = from.enter(|| {
+        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).unwrap();
+        stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(&vec![7; octets]).unwrap();
+        socket2::SockRef::from(&stream).tcp_mss().unwrap()
+    });
+    assert_eq!(reader.join().unwrap(), octets);
+    segment
+}
+
 /// Runs a future to its end on this thread.
 pub fn block_on<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -346,8 +373,36 @@ pub fn add_address(interface: &str, address: [u8; 4], length: u8) {
 }
 
 pub fn add_default_route(interface: &str, gateway: [u8; 4]) {
+    add_route("0.0.0.0/0".parse().unwrap(), interface, gateway);
+}
+
+pub fn add_address_v6(interface: &str, address: Ipv6Addr, length: u8) {
     let index = nix::net::if_::if_nametoindex(interface).unwrap();
-    // family, lengths, TOS, table main, protocol static, scope universe, unicast, flags; RTA_GATEWAY 5, RTA_OIF 4
-    let header = [2, 0, 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
-    call(RTM_NEWROUTE, |m| m.fixed(&header).attr(5, &gateway).attr_u32(4, index));
+    // IFA_F_NODAD
+    let mut header = vec![10, length, 2, 0];
+    header.extend(index.to_ne_bytes());
+    call(RTM_NEWADDR, |m| m.fixed(&header).attr(2, &address.octets()).attr(1, &address.octets()));
+}
+
+pub fn add_default_route_v6(interface: &str, gateway: Ipv6Addr) {
+    add_route_v6("::/0".parse().unwrap(), interface, gateway);
+}
+
+pub fn add_route_v6(prefix: Ipv6Net, interface: &str, gateway: Ipv6Addr) {
+    let index = nix::net::if_::if_nametoindex(interface).unwrap();
+    let header = [10, prefix.prefix_len(), 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
+    call(RTM_NEWROUTE, |m| {
+        let target = m.fixed(&header).attr(1, &prefix.network().octets());
+        target.attr(5, &gateway.octets()).attr_u32(4, index)
+    });
+}
+
+pub fn add_route(prefix: Ipv4Net, interface: &str, gateway: [u8; 4]) {
+    let index = nix::net::if_::if_nametoindex(interface).unwrap();
+    // family, lengths, TOS, table main, protocol static, scope universe, unicast, flags; RTA_DST 1, RTA_GATEWAY 5, RTA_OIF 4
+    let header = [2, prefix.prefix_len(), 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
+    call(RTM_NEWROUTE, |m| {
+        let target = m.fixed(&header).attr(1, &prefix.network().octets());
+        target.attr(5, &gateway).attr_u32(4, index)
+    });
 }

@@ -1,13 +1,9 @@
 //! Real routers, a real controller and a real ledger: they meet, carry a flow over a relay, pay for it, and fail open.
 
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::time::Duration;
-
 use srwan_api::ledger::Supply;
 use srwan_api::router::{Host, Matrix, Paths, Pin, Wallet};
 
-use crate::network::{Network, block_on};
+use crate::network::{Network, block_on, transfer};
 
 /// Octets of the flow: several receipt steps.
 const FLOW_OCTETS: usize = 8 << 20;
@@ -83,18 +79,6 @@ fn check_paid(network: &Network) {
 
 /// One TCP flow from site 1 to site 2; whichever way the kernel and the routers send it.
 fn send_flow(network: &Network) {
-    let listener = network.sites[1].netns.enter(|| TcpListener::bind("198.18.2.1:0").unwrap());
-    let address = listener.local_addr().unwrap();
-    let reader = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut octets = Vec::new();
-        stream.read_to_end(&mut octets).unwrap();
-        octets.len()
-    });
-    network.sites[0].netns.enter(|| {
-        let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(10)).unwrap();
-        stream.set_write_timeout(Some(Duration::from_secs(20))).unwrap();
-        stream.write_all(&vec![7; FLOW_OCTETS]).unwrap();
-    });
-    assert_eq!(reader.join().unwrap(), FLOW_OCTETS);
+    let (from, to) = (&network.sites[0].netns, &network.sites[1].netns);
+    transfer(from, to, "198.18.2.1".parse().unwrap(), FLOW_OCTETS);
 }

@@ -4,6 +4,7 @@ use srwan_node::NodeEvent;
 use srwan_node::pay::LanePhase;
 use srwan_sim::net::Link;
 use srwan_sim::world::{Logged, World, WorldConfig};
+use srwan_wire::id::NodeId;
 use srwan_wire::receipt::Price;
 use std::time::Duration;
 
@@ -111,6 +112,29 @@ fn routers_that_ask_for_nothing_carry_without_a_lane() {
     world.run(Duration::from_secs(1));
     assert!(world.delivered.iter().any(|d| d.router == 2 && d.packet.ends_with(b"free")));
     assert!(world.view(0).paid.is_empty() && world.bank.settled == 0);
+    assert_eq!(told(&world), [(vec![world.view(1).node], false)]);
+}
+
+/// Each path that the first router's shell was told to engage, and whether it is billed.
+fn told(world: &World) -> Vec<(Vec<NodeId>, bool)> {
+    let path = |logged: &Logged| match &logged.event {
+        NodeEvent::Engage { relays, is_billed, .. } => Some((relays.clone(), *is_billed)),
+        _ => None,
+    };
+    world.log.iter().filter(|logged| logged.router == 0).filter_map(path).collect()
+}
+
+#[test]
+fn the_shell_is_told_of_every_path_that_traffic_moves_to() {
+    let mut world = fresh(&WorldConfig { price: Price(0), ..WorldConfig::new(4) }, 6);
+    (0..3).for_each(|router| world.link(router, 3, Link::with_owd_ms(30)));
+    let (one, other, endpoint) = (world.view(1).node, world.view(2).node, world.view(3).node);
+    for relay in [one, other] {
+        let now = world.now();
+        world.router(0).pin(endpoint, &[relay], now).unwrap();
+        world.run(Duration::from_secs(15));
+    }
+    assert_eq!(told(&world), [(vec![one], false), (vec![other], false)]);
 }
 
 #[test]
@@ -121,6 +145,7 @@ fn a_path_that_is_pinned_before_anything_is_measured_gets_its_lane() {
     world.run(Duration::from_secs(15));
     assert!(world.host_sends(0, 2, b"pinned"), "the pinned path is engaged");
     assert_eq!(world.view(0).paid.iter().filter(|l| l.phase == LanePhase::Ready).count(), 1);
+    assert_eq!(told(&world), [(vec![relay], true)]);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use srwan_router::doctor::Finding;
 use std::path::PathBuf;
 
 /// Checks of the host alone, then checks that need a configuration; see `srwan_router::doctor`.
-const CHECKS: [&str; 10] = [
+const CHECKS: [&str; 11] = [
     "permission",
     "tun",
     "filter",
@@ -23,6 +23,7 @@ const CHECKS: [&str; 10] = [
     "clock",
     "state",
     "xdp",
+    "srv6",
     "controller",
     "ledger",
 ];

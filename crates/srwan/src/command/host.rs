@@ -36,7 +36,7 @@ impl HostVerb {
 /// What is there, without a router that could be asked.
 fn look(socket: &Path) -> anyhow::Result<Host> {
     let changes = host::show(state_dir(socket))?.into_iter();
-    let changes = changes.map(|change| HostChange { kind: change.kind.into(), what: change.what });
+    let changes = changes.map(HostChange::from);
     Ok(Host { schema: "srwan.host/1".into(), changes: changes.collect() })
 }
 
@@ -50,5 +50,13 @@ fn text(host: &Host, is_cleanup: bool) -> String {
         return "nothing on this host belongs to srwan".to_owned();
     }
     let head = if is_cleanup { "UNDONE" } else { "CHANGE" };
-    table(["KIND", head], host.changes.iter().map(|c| [c.kind.clone(), c.what.clone()]))
+    table(["KIND", head], host.changes.iter().map(|c| [c.kind.clone(), what(c)]))
+}
+
+fn what(change: &HostChange) -> String {
+    let HostChange { what, counters, .. } = change;
+    counters.map_or_else(
+        || what.clone(),
+        |n| format!("{what}; {} packets, {} octets, {} errors", n.packets, n.octets, n.errors),
+    )
 }
