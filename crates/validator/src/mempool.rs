@@ -1,7 +1,8 @@
 //! Transactions that wait for a block: bounded per account and in all, taken by fee.
 //!
 //! Within an account transactions run by nonce; between accounts the one that pays most per octet
-//! goes first, and among equals who came first. Nothing here is durable: a transaction is promised nothing before it is in a block.
+//! goes first, and among equals who came first. Nothing here is durable: a transaction is promised
+//! nothing before it is in a block.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
