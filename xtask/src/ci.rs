@@ -5,6 +5,7 @@
 //! the lab builds in release, and callgrind counts that build's instructions.
 
 mod callgrind;
+mod canary;
 pub mod cargo;
 mod lab;
 pub mod process;
@@ -48,6 +49,7 @@ const STEPS: &[Step] = &[
     Step { name: "ui", run: ui::run },
     Step { name: "test", run: cargo::test },
     Step { name: "sim", run: simulation::run },
+    Step { name: "canary", run: canary::run },
     Step { name: "lab", run: lab::run },
     Step { name: "soak", run: soak::run },
     Step { name: "callgrind", run: callgrind::run },

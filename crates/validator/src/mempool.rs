@@ -1,8 +1,10 @@
 //! Transactions that wait for a block: bounded per account and in all, taken by fee.
 //!
 //! Within an account transactions run by nonce; between accounts the one that pays most per octet
-//! goes first. Nothing here is durable: a transaction is promised nothing before it is in a block.
+//! goes first, and among equals who came first. Nothing here is durable: a transaction is promised
+//! nothing before it is in a block.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use srwan_api::http::ApiError;
@@ -73,11 +75,15 @@ pub struct Mempool {
     lasts: BTreeSet<(u128, AccountKey, u64)>,
     expiries: BTreeSet<(Height, AccountKey, u64)>,
     octets: u64,
+    /// How many were taken so far.
+    arrivals: u64,
 }
 
 #[derive(Debug)]
 struct Waiting {
     hash: TxHash,
+    /// Its number among all that were taken.
+    arrival: u64,
     octets: u64,
     tx: SignedTx,
 }
@@ -101,7 +107,8 @@ impl Mempool {
         if nonce - next >= PER_ACCOUNT_MAX {
             return Err(PoolError::NonceTooFar { next, got: nonce });
         }
-        let waiting = Waiting { hash: form.hash, octets: form.size_octets, tx };
+        let waiting =
+            Waiting { hash: form.hash, arrival: self.arrivals, octets: form.size_octets, tx };
         let hash = waiting.hash;
         if self.hashes.contains_key(&hash) {
             return Ok(hash);
@@ -110,6 +117,7 @@ impl Mempool {
         self.make_room(&waiting)?;
         self.remove(account, nonce);
         self.put(waiting);
+        self.arrivals += 1;
         Ok(hash)
     }
 
@@ -163,8 +171,8 @@ impl Mempool {
     ) -> Vec<SignedTx> {
         let head = |account: &AccountKey, nonce: u64| {
             let waiting = self.by_account.get(account)?.get(&nonce)?;
-            // Equal rates go by hash: deterministic, and not by who has the lower key.
-            Some((waiting.rate(), waiting.hash, *account, nonce))
+            // Who came first goes first among equals: by key or name some would wait for ever.
+            Some((waiting.rate(), Reverse(waiting.arrival), *account, nonce))
         };
         let heads = self.by_account.keys().filter_map(|key| head(key, next_nonce_of(key)));
         let mut heads: BinaryHeap<_> = heads.collect();

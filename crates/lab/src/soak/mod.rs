@@ -69,11 +69,13 @@ fn soak(args: &SoakArgs, program: &Path, folder: &Path, stop: &Arc<AtomicBool>) 
         }
         anyhow::ensure!(!stop.load(Ordering::Relaxed), "interrupted");
     }
-    soak.end()?;
+    // The audit looks a last time, so validators live until it has ended.
+    let cluster = soak.end()?;
     match audit {
         Some(audit) => println!("audit: {}", audit.finish()?),
         None => println!("no audit: name its program with --audit"),
     }
+    drop(cluster);
     println!("nothing final was lost");
     Ok(())
 }
@@ -188,8 +190,8 @@ impl Soak {
         Ok(())
     }
 
-    /// Ends the load, and checks that all validators end in one state.
-    fn end(mut self) -> Result<()> {
+    /// Ends the load, and checks that all validators end in one state; they go on.
+    fn end(mut self) -> Result<Cluster> {
         let tally = self.load.stop()?;
         anyhow::ensure!(tally.faults.is_empty(), "the load: {}", tally.faults.join("; "));
         let height = agree(&self.cluster)?;
@@ -207,7 +209,7 @@ impl Soak {
         println!("{applied} transactions applied, {tickets} of them tickets");
         println!("{repeated} tickets were handed in twice and settled nothing the second time");
         anyhow::ensure!(applied > 0 && tickets > 0, "there was no load");
-        Ok(())
+        Ok(self.cluster)
     }
 }
 

@@ -108,7 +108,9 @@ impl Validators {
         self.ask(|client| async move {
             match client.lane(&id).await {
                 Err(error) if error.status == NOT_FOUND => {
-                    Err(self.is_behind(&client, error).await)
+                    self.check_not_behind(&client).await?;
+                    // It may have caught up since it was asked: only what it says from here on counts.
+                    client.lane(&id).await
                 }
                 answered => answered,
             }
@@ -190,17 +192,14 @@ impl Validators {
     }
 
     /// What a validator does not know counts only if it is as far as the farthest.
-    async fn is_behind(&self, client: &LedgerClient, unknown: ApiError) -> ApiError {
-        let height = match client.status().await {
-            Ok(status) => status.height,
-            Err(error) => return error,
-        };
+    async fn check_not_behind(&self, client: &LedgerClient) -> Result<(), ApiError> {
+        let height = client.status().await?.height;
         let seen = self.shared.seen.fetch_max(height, Ordering::Relaxed);
         if height >= seen {
-            return unknown;
+            return Ok(());
         }
-        ApiError::new(UNAVAILABLE, fault::LEDGER_UNREACHABLE, "the validator is behind")
-            .why(format!("it is at height {height}, another one was at {seen}"))
+        Err(ApiError::new(UNAVAILABLE, fault::LEDGER_UNREACHABLE, "the validator is behind")
+            .why(format!("it is at height {height}, another one was at {seen}")))
     }
 }
 

@@ -135,3 +135,23 @@ fn what_can_no_longer_be_in_a_block_is_forgotten() {
     let left = srwan_ledger::tx::size_octets(&paying(1, 2, 1_000));
     assert_eq!(pool.octets(), left);
 }
+
+#[test]
+fn among_equals_who_came_first_goes_first_even_if_more_keep_coming() {
+    let mut pool = Mempool::default();
+    let octets = srwan_ledger::tx::size_octets(&paying(1, 0, 1_000));
+    for round in 0..20 {
+        let arrival = [3, 1, 4, 2];
+        for person in arrival {
+            insert(&mut pool, paying(person, round, 1_000), round).unwrap();
+        }
+        // Room for three of the four: whoever is left over is first in the next block.
+        let first = pool.select(3 * octets, |_| round);
+        let people: Vec<u8> = first
+            .iter()
+            .map(|tx| arrival.into_iter().find(|who| key(*who) == tx.body.sender).unwrap())
+            .collect();
+        assert_eq!(people, [3, 1, 4], "round {round}");
+        pool.forget(&pool.select(u64::MAX, |_| round), |_| round + 1);
+    }
+}
