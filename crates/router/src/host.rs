@@ -282,7 +282,7 @@ impl Kernel {
             return Ok(());
         }
         let mtu = self.paths.around().inner_mtu;
-        self.filter.replace_rules(&[segments::segment_size_chain(&prefixes, mtu)])?;
+        self.filter.replace_rules(&segments::segment_sizes(&prefixes, mtu))?;
         self.limited = prefixes;
         Ok(())
     }
