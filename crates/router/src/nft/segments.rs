@@ -6,11 +6,11 @@
 //!  any other               --> target in the block, or a segment routing header? --> drop
 //! ```
 //!
-//! The kernel authenticates no segment list, so trust ends at the interfaces that face the domain (RFC 8754 section 5.1:
-//! drop what comes from outside for a SID; drop at each node what comes from a source outside). An inner packet carries
-//! the mark of what it was wrapped in, and by the mark it reaches our site or, from beyond a policy, the tunnel; nothing
-//! else. Neither the inner packet nor what the kernel wraps meets connection tracking, so the rules here know no
-//! connections.
+//! The kernel authenticates no segment list, so trust ends at the interfaces that face the domain (RFC 8754 section
+//! 5.1: drop what comes from outside for a SID; drop at each node what comes from a source outside). An inner packet
+//! carries the mark of what it was wrapped in, and by the mark it reaches our site or, from beyond a policy, the
+//! tunnel; nothing else. Neither the inner packet nor what the kernel wraps meets connection tracking, so the rules
+//! here know no connections.
 
 use ipnet::IpNet;
 
@@ -57,8 +57,8 @@ pub fn chains(srv6: &Srv6, tunnel: &str, site: &[IpNet]) -> Vec<Chain> {
     chains
 }
 
-/// The chains that keep TCP segments to these prefixes within `inner_mtu`: what a host behind us offers on its way there,
-/// and what is offered to it on the way back, whatever the other end does.
+/// The chains that keep TCP segments to these prefixes within `inner_mtu`: what a host behind us offers on its way
+/// there, and what is offered to it on the way back, whatever the other end does.
 ///
 /// A packet of a host behind us that is too large for its path once it is wrapped is lost without a word: the kernel
 /// tells the source of the wrapped packet, which is this router.
@@ -112,8 +112,8 @@ fn delivered(site: &[IpNet], more: Vec<Vec<Expr>>) -> Vec<Vec<Expr>> {
     more.into_iter().chain(to_site).chain([drop_counted(mark_is(MARK_SEGMENTS))]).collect()
 }
 
-/// Only what the edge let in, or this host wrapped, has a target in the block. A SID of this node that does nothing leads
-/// into the tunnel, and no further.
+/// Only what the edge let in, or this host wrapped, has a target in the block. A SID of this node that does nothing
+/// leads into the tunnel, and no further.
 fn forward(srv6: &Srv6, tunnel: &str, site: &[IpNet]) -> Vec<Vec<Expr>> {
     let block = IpNet::from(srv6.block.prefix());
     let mut without_behavior = output_is(tunnel, true).to_vec();

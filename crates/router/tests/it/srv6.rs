@@ -117,7 +117,8 @@ fn expected(
 #[test]
 fn what_is_planned_is_what_the_kernel_has_and_shows_until_it_is_undone() {
     let policies = "policies = [{ prefix = \"10.9.0.0/24\", segments = [\"fd53:5257:1:0:2001::\", \
-                    \"fd53:5257:1:0:9003::\"] }]\nnext_hop_v4 = \"10.2.0.2\"\nnext_hop_v6 = \"fd02::2\"";
+                    \"fd53:5257:1:0:9003::\"] }]\nnext_hop_v4 = \"10.2.0.2\"\n\
+                    next_hop_v6 = \"fd02::2\"";
     let Some(mut domain) = Domain::with(|_| policies) else { return };
     domain.engage(&[3, 2]);
     let first = domain.node(1);
@@ -133,8 +134,8 @@ fn what_is_planned_is_what_the_kernel_has_and_shows_until_it_is_undone() {
         "fd53:5257:1:0:1004::/128 table 4769 (SIDs): seg6local End.DT6 by destination",
         "fd53:5257:1:0:1005::/128 table 4769 (SIDs): seg6local End.DX6 nh6 fd02::2",
         "fd53:5257:1:0:2000::/68 table 4769 (SIDs): via 2001:db8:1::2",
-        "10.9.0.0/24 table 4770 (behind this router over native SRv6): encap seg6 mode encap.red segs \
-         fd53:5257:1:0:2001::,fd53:5257:1:0:9003::",
+        "10.9.0.0/24 table 4770 (behind this router over native SRv6): encap seg6 mode encap.red \
+         segs fd53:5257:1:0:2001::,fd53:5257:1:0:9003::",
         "IPv6 priority 4755: packets for a SID of the SR domain go where SIDs go",
     ] {
         assert!(shown.iter().any(|what| what == line), "{line} is not in {shown:#?}");
