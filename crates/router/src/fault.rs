@@ -111,7 +111,7 @@ pub const XDP: &str = "SRW-R022";
 pub const XDP_TARGET: &str = "SRW-R023";
 
 /// The kernel has no SRv6, though the configuration asks for it.
-pub const KERNEL_SEG6: &str = "SRW-R022";
+pub const KERNEL_SEG6: &str = "SRW-R024";
 
 #[cfg(test)]
 mod tests {

@@ -282,7 +282,7 @@ impl Kernel {
             return Ok(());
         }
         let mtu = self.paths.around().inner_mtu;
-        self.filter.replace_rules(&[segments::segment_size_chain(&prefixes, mtu)])?;
+        self.filter.replace_rules(&segments::segment_sizes(&prefixes, mtu))?;
         self.limited = prefixes;
         Ok(())
     }
@@ -376,7 +376,7 @@ fn seg6_fault(error: &io::Error) -> Fault {
         fault::KERNEL_SEG6,
         what,
         error.to_string(),
-        "it needs CONFIG_IPV6_SEG6_LWTUNNEL, and 6.0 for srv6.encaps = \"reduced\"; or: srv6.mode = \"off\"",
+        "CONFIG_IPV6_SEG6_LWTUNNEL, and 6.0 or srv6.encaps = \"full\"; or srv6.mode = \"off\"",
     )
 }
 

@@ -203,7 +203,8 @@ proptest! {
         let block = domain().block;
         for (_, action) in plan.routes() {
             if let RouteAction::Encaps(_, segments) = action {
-                let nodes: Vec<_> = segments.iter().map(|s| block.sid(*s).unwrap().node()).collect();
+                let nodes = segments.iter().map(|sid| block.sid(*sid).unwrap().node());
+                let nodes: Vec<_> = nodes.collect();
                 prop_assert!(nodes.iter().all(|n| [Some(node(2)), Some(node(3))].contains(n)));
                 prop_assert!((1..=2).contains(&nodes.len()));
             }

@@ -145,9 +145,9 @@ fn a_missing_file_is_a_fault_of_its_own() {
 const SRV6: &str = r#"
 [srv6]
 mode = "kernel"
-block = "fd53:5257:1::/48"
+block = "fd53:1::/48"
 interfaces = ["eth1"]
-policies = [{ prefix = "198.19.9.0/24", segments = ["fd53:5257:1:0:7001::", "fd53:5257:1:0:9003::"] }]
+policies = [{ prefix = "198.19.9.0/24", segments = ["fd53:1:0:0:7001::", "fd53:1:0:0:9003::"] }]
 [srv6.underlay]
 7 = "2001:db8::7"
 9 = "routed"
@@ -168,7 +168,7 @@ fn an_sr_domain_is_what_the_section_says_less_this_node() {
     let neighbour = LocatorRoute::Via("2001:db8::7".parse().unwrap());
     let domain = srv6.domain(node(9));
     assert_eq!(domain.locators, BTreeMap::from([(node(7), neighbour)]));
-    let segments = ["fd53:5257:1:0:7001::", "fd53:5257:1:0:9003::"].map(|s| s.parse().unwrap());
+    let segments = ["fd53:1:0:0:7001::", "fd53:1:0:0:9003::"].map(|s| s.parse().unwrap());
     let prefix = "198.19.9.0/24".parse().unwrap();
     assert_eq!(domain.policies, BTreeMap::from([(prefix, segments.to_vec())]));
 }
@@ -177,22 +177,22 @@ fn an_sr_domain_is_what_the_section_says_less_this_node() {
 fn what_cannot_be_an_sr_domain_is_refused_with_its_line() {
     for (from, to, key, line) in [
         ("\"kernel\"", "\"xdp\"", "mode", 11),
-        ("block = \"fd53:5257:1::/48\"\n", "", "block", 0),
-        ("fd53:5257:1::/48", "fd53:5257:1::/24", "block", 12),
-        ("fd53:5257:1::/48", "fd53:5257:1::1/48", "block", 12),
-        ("fd53:5257:1::/48", "fe80::/48", "block", 12),
+        ("block = \"fd53:1::/48\"\n", "", "block", 0),
+        ("fd53:1::/48", "fd53:1::/24", "block", 12),
+        ("fd53:1::/48", "fd53:1::1/48", "block", 12),
+        ("fd53:1::/48", "fe80::/48", "block", 12),
         ("[\"eth1\"]", "[]", "interfaces", 13),
         ("eth1", "srwan0", "interfaces", 13),
         ("eth1", "lo", "interfaces", 13),
         ("interfaces", "encaps = \"inline\"\ninterfaces", "encaps", 13),
         ("interfaces", "next_hop_v6 = \"fe80::1\"\ninterfaces", "next_hop_v6", 13),
         ("198.19.9.0/24", "fd53::/16", "policies", 14),
-        ("198.19.9.0/24", "fd53:5257:1:0:7000::/68", "policies", 14),
-        ("fd53:5257:1:0:9003::", "fd53:5257:2:0:9003::", "policies", 14),
+        ("198.19.9.0/24", "fd53:1:0:0:7000::/68", "policies", 14),
+        ("fd53:1:0:0:9003::", "fd53:2:0:0:9003::", "policies", 14),
         ("7 = ", "0 = ", "underlay", 15),
         ("7 = ", "par = ", "underlay", 15),
         ("2001:db8::7", "198.18.1.7", "underlay", 15),
-        ("2001:db8::7", "fd53:5257:1:0:7000::", "underlay", 15),
+        ("2001:db8::7", "fd53:1:0:0:7000::", "underlay", 15),
         ("2001:db8::7", "fe80::7", "underlay", 15),
     ] {
         assert!(SRV6.contains(from), "{from}");

@@ -1,4 +1,4 @@
-//! The paths that are engaged, as routes: what is planned is compared with what is installed, and the difference is done.
+//! The paths that are engaged, as routes: what is planned is compared with what is installed, and the difference done.
 //!
 //! `srwan_dataplane::seg6` decides which routes there should be; this file tells the kernel and remembers what it took.
 //! A route that it refused is tried again at the next change.

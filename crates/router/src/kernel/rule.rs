@@ -1,7 +1,7 @@
 //! The rules that lead packets to srwan's routing tables. Those of an SR domain are there only if the router is in one.
 //!
 //! ```text
-//! 4755  to BLOCK lookup 4769                 SR domain: a packet for a SID goes where SIDs go, whatever else is engaged
+//! 4755  to BLOCK lookup 4769                 SR domain: a packet for a SID goes where SIDs go, whatever is engaged
 //! 4756  fwmark OWN goto 4769                 SR domain: our own datagrams take no policy
 //! 4757  fwmark SEGMENTS from P lookup main   SR domain: from beyond a policy to our own networks (no default route),
 //! 4757  fwmark SEGMENTS from P lookup 4767     and otherwise into the tunnel

@@ -1,9 +1,9 @@
 //! What a route does beyond leading to an interface: seg6 (H.Encaps) and seg6local (a SID), written and read in
 //! netlink.
 //!
-//! All of these routes point at the TUN interface. The kernel never sends a packet of theirs there: seg6 looks the first
-//! SID up anew, seg6local the next SID or the inner destination. The interface is what takes them along when this process
-//! dies, so a killed router leaves no segment routes behind, as it leaves no others.
+//! All of these routes point at the TUN interface. The kernel never sends a packet of theirs there: seg6 looks the
+//! first SID up anew, seg6local the next SID or the inner destination. The interface is what takes them along when this
+//! process dies, so a killed router leaves no segment routes behind, as it leaves no others.
 //!
 //! - **Source:** include/uapi/linux/{lwtunnel,seg6,seg6_iptunnel,seg6_local}.h; RFC 8754 section 2.
 

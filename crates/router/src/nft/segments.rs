@@ -6,11 +6,11 @@
 //!  any other               --> target in the block, or a segment routing header? --> drop
 //! ```
 //!
-//! The kernel authenticates no segment list, so trust ends at the interfaces that face the domain (RFC 8754 section 5.1:
-//! drop what comes from outside for a SID; drop at each node what comes from a source outside). An inner packet carries
-//! the mark of what it was wrapped in, and by the mark it reaches our site or, from beyond a policy, the tunnel; nothing
-//! else. Neither the inner packet nor what the kernel wraps meets connection tracking, so the rules here know no
-//! connections.
+//! The kernel authenticates no segment list, so trust ends at the interfaces that face the domain (RFC 8754 section
+//! 5.1: drop what comes from outside for a SID; drop at each node what comes from a source outside). An inner packet
+//! carries the mark of what it was wrapped in, and by the mark it reaches our site or, from beyond a policy, the
+//! tunnel; nothing else. Neither the inner packet nor what the kernel wraps meets connection tracking, so the rules
+//! here know no connections.
 
 use ipnet::IpNet;
 
@@ -43,40 +43,43 @@ const HEADERS_V4: u16 = 40;
 const HEADERS_V6: u16 = 60;
 
 /// The chains of a router in an SR domain.
-pub fn chains(srv6: &Srv6, tunnel: &str, site: &[IpNet]) -> [Chain; 4] {
-    let filter = |number| Hook { number, priority: BEFORE_FILTER, kind: "filter" };
-    [
-        Chain {
-            name: "segments_edge",
-            hook: Hook { number: 0, priority: RAW, kind: "filter" },
-            rules: edge(srv6),
-        },
-        segment_size_chain(&[], 0),
-        Chain { name: "segments_input", hook: filter(1), rules: delivered(site, Vec::new()) },
-        Chain { name: "segments_forward", hook: filter(2), rules: forward(srv6, tunnel, site) },
-    ]
+pub fn chains(srv6: &Srv6, tunnel: &str, site: &[IpNet]) -> Vec<Chain> {
+    let chain = |name, number, priority, rules| {
+        let hook = Hook { number, priority, kind: "filter" };
+        Chain { name, hook, rules }
+    };
+    let mut chains = vec![
+        chain("segments_edge", 0, RAW, edge(srv6)),
+        chain("segments_input", 1, BEFORE_FILTER, delivered(site, Vec::new())),
+        chain("segments_forward", 2, BEFORE_FILTER, forward(srv6, tunnel, site)),
+    ];
+    chains.extend(segment_sizes(&[], 0));
+    chains
 }
 
-/// The chain that keeps TCP segments to these prefixes within `inner_mtu`, once they are wrapped.
+/// The chains that keep TCP segments to these prefixes within `inner_mtu`: what a host behind us offers on its way
+/// there, and what is offered to it on the way back, whatever the other end does.
 ///
 /// A packet of a host behind us that is too large for its path once it is wrapped is lost without a word: the kernel
 /// tells the source of the wrapped packet, which is this router.
-pub fn segment_size_chain(prefixes: &[IpNet], inner_mtu: u16) -> Chain {
-    let is_syn = transport_is_any(TCP_FLAGS_OFFSET, TCP_SYN);
-    let rules = prefixes.iter().map(|prefix| {
-        let headers = if prefix.addr().is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
-        let size = inner_mtu.saturating_sub(headers).to_be_bytes().to_vec();
-        let mut rule = protocol_is(PROTOCOL_TCP).to_vec();
-        rule.extend(is_syn.clone());
-        rule.extend(target_in(*prefix));
-        rule.extend([Expr::Value(size), Expr::LowerSegmentSize]);
-        rule
-    });
-    Chain {
-        name: "segments_size",
-        hook: Hook { number: 0, priority: MANGLE, kind: "filter" },
-        rules: rules.collect(),
-    }
+pub fn segment_sizes(prefixes: &[IpNet], inner_mtu: u16) -> [Chain; 2] {
+    let there = prefixes.iter().map(|prefix| limit(target_in(*prefix), *prefix, inner_mtu));
+    let back = prefixes.iter().map(|prefix| limit(source_in(*prefix), *prefix, inner_mtu));
+    let hook = |number, priority| Hook { number, priority, kind: "filter" };
+    [
+        Chain { name: "segments_there", hook: hook(0, MANGLE), rules: there.collect() },
+        Chain { name: "segments_back", hook: hook(2, MANGLE), rules: back.collect() },
+    ]
+}
+
+fn limit(condition: Vec<Expr>, prefix: IpNet, inner_mtu: u16) -> Vec<Expr> {
+    let headers = if prefix.addr().is_ipv4() { HEADERS_V4 } else { HEADERS_V6 };
+    let size = inner_mtu.saturating_sub(headers).to_be_bytes().to_vec();
+    let mut rule = protocol_is(PROTOCOL_TCP).to_vec();
+    rule.extend(transport_is_any(TCP_FLAGS_OFFSET, TCP_SYN));
+    rule.extend(condition);
+    rule.extend([Expr::Value(size), Expr::LowerSegmentSize]);
+    rule
 }
 
 fn edge(srv6: &Srv6) -> Vec<Vec<Expr>> {
@@ -109,8 +112,8 @@ fn delivered(site: &[IpNet], more: Vec<Vec<Expr>>) -> Vec<Vec<Expr>> {
     more.into_iter().chain(to_site).chain([drop_counted(mark_is(MARK_SEGMENTS))]).collect()
 }
 
-/// Only what the edge let in, or this host wrapped, has a target in the block. A SID of this node that does nothing leads
-/// into the tunnel, and no further.
+/// Only what the edge let in, or this host wrapped, has a target in the block. A SID of this node that does nothing
+/// leads into the tunnel, and no further.
 fn forward(srv6: &Srv6, tunnel: &str, site: &[IpNet]) -> Vec<Vec<Expr>> {
     let block = IpNet::from(srv6.block.prefix());
     let mut without_behavior = output_is(tunnel, true).to_vec();

@@ -399,7 +399,8 @@ pub fn add_route_v6(prefix: Ipv6Net, interface: &str, gateway: Ipv6Addr) {
 
 pub fn add_route(prefix: Ipv4Net, interface: &str, gateway: [u8; 4]) {
     let index = nix::net::if_::if_nametoindex(interface).unwrap();
-    // family, lengths, TOS, table main, protocol static, scope universe, unicast, flags; RTA_DST 1, RTA_GATEWAY 5, RTA_OIF 4
+    // family, lengths, TOS, table main, protocol static, scope universe, unicast, flags
+    // RTA_DST 1, RTA_GATEWAY 5, RTA_OIF 4
     let header = [2, prefix.prefix_len(), 0, 0, 254, 4, 0, 1, 0, 0, 0, 0];
     call(RTM_NEWROUTE, |m| {
         let target = m.fixed(&header).attr(1, &prefix.network().octets());

@@ -1,5 +1,5 @@
-//! Real routers in an SR domain: what control engages is carried by kernels, a dead router diverts nothing, and what the
-//! overlay delivers goes on over native SRv6.
+//! Real routers in an SR domain: what control engages is carried by kernels, a dead router diverts nothing, and what
+//! the overlay delivers goes on over native SRv6.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::Path;

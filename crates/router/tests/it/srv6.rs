@@ -1,5 +1,6 @@
 //! Kernel SRv6 between real kernels: what is planned is what they have, and what they have leads packets as planned.
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::os::fd::AsRawFd;
 
@@ -116,7 +117,8 @@ fn expected(
 #[test]
 fn what_is_planned_is_what_the_kernel_has_and_shows_until_it_is_undone() {
     let policies = "policies = [{ prefix = \"10.9.0.0/24\", segments = [\"fd53:5257:1:0:2001::\", \
-                    \"fd53:5257:1:0:9003::\"] }]\nnext_hop_v4 = \"10.2.0.2\"\nnext_hop_v6 = \"fd02::2\"";
+                    \"fd53:5257:1:0:9003::\"] }]\nnext_hop_v4 = \"10.2.0.2\"\n\
+                    next_hop_v6 = \"fd02::2\"";
     let Some(mut domain) = Domain::with(|_| policies) else { return };
     domain.engage(&[3, 2]);
     let first = domain.node(1);
@@ -132,8 +134,8 @@ fn what_is_planned_is_what_the_kernel_has_and_shows_until_it_is_undone() {
         "fd53:5257:1:0:1004::/128 table 4769 (SIDs): seg6local End.DT6 by destination",
         "fd53:5257:1:0:1005::/128 table 4769 (SIDs): seg6local End.DX6 nh6 fd02::2",
         "fd53:5257:1:0:2000::/68 table 4769 (SIDs): via 2001:db8:1::2",
-        "10.9.0.0/24 table 4770 (behind this router over native SRv6): encap seg6 mode encap.red segs \
-         fd53:5257:1:0:2001::,fd53:5257:1:0:9003::",
+        "10.9.0.0/24 table 4770 (behind this router over native SRv6): encap seg6 mode encap.red \
+         segs fd53:5257:1:0:2001::,fd53:5257:1:0:9003::",
         "IPv6 priority 4755: packets for a SID of the SR domain go where SIDs go",
     ] {
         assert!(shown.iter().any(|what| what == line), "{line} is not in {shown:#?}");
@@ -302,4 +304,58 @@ fn the_router_itself_is_reached_at_its_address_in_the_site() {
     for target in ["10.2.0.1", "fd02::1"] {
         assert!(pings(&domain.west, target.parse().unwrap()), "{target}");
     }
+}
+
+/// Nodes 3 and 4 are hosts without srwan: a relay and an endpoint that somebody set up by hand.
+#[test]
+fn a_domain_half_of_which_was_set_up_with_ip_works_the_same() {
+    let Some(mut domain) = Domain::new() else { return };
+    if std::process::Command::new("ip").arg("-V").output().is_err() {
+        let _unseen = writeln!(std::io::stderr(), "SKIPPED: needs the program `ip`");
+        return;
+    }
+    for raw in [3, 4] {
+        let node = domain.node(raw);
+        node.netns.enter(|| {
+            node.host.undo();
+            for switch in ["ipv4/conf/all/forwarding", "ipv6/conf/all/forwarding"] {
+                std::fs::write(format!("/proc/sys/net/{switch}"), "1").unwrap();
+            }
+        });
+    }
+    domain.node(3).netns.enter(|| {
+        ip(&format!("-6 route add {}/128 encap seg6local action End dev east", sid(3, End)));
+        ip(&format!("-6 route add {} via 2001:db8:2::1", block().prefix()));
+        ip(&format!("-6 route add {} via 2001:db8:3::2", block().locator(node(4))));
+    });
+    domain.node(4).netns.enter(|| {
+        let local = |behavior, action: &str| {
+            let sid = sid(4, behavior);
+            ip(&format!("-6 route add {sid}/128 encap seg6local action {action} dev west"));
+        };
+        local(EndDx4, "End.DX4 nh4 10.2.0.2");
+        local(EndDt6, "End.DT6 table main");
+        ip(&format!("sr tunsrc set {}", block().address(node(4))));
+        ip(&format!("-6 route add {} via 2001:db8:3::1", block().prefix()));
+        for (version, prefix, mode, last) in
+            [("-4", "10.1.0.0/24", "encap.red", EndDx4), ("-6", "fd01::/64", "encap", EndDt6)]
+        {
+            let segs = format!("{},{},{}", sid(3, End), sid(2, End), sid(1, last));
+            ip(&format!(
+                "{version} route add {prefix} encap seg6 mode {mode} segs {segs} dev west"
+            ));
+        }
+    });
+    domain.node(1).engage(4, &[2, 3], &["10.2.0.0/24", "fd02::/64"]);
+    for (west, east) in WEST.into_iter().zip(EAST) {
+        assert!(pings(&domain.west, east), "{east}");
+        assert!(pings(&domain.east, west), "{west}");
+        send(&domain.west, &domain.east, east);
+        send(&domain.east, &domain.west, west);
+    }
+}
+
+fn ip(arguments: &str) {
+    let ran = std::process::Command::new("ip").args(arguments.split(' ')).output().unwrap();
+    assert!(ran.status.success(), "ip {arguments}: {}", String::from_utf8_lossy(&ran.stderr));
 }
