@@ -8,6 +8,7 @@
 pub mod handshake;
 pub mod id;
 pub mod oam;
+pub mod padding;
 pub mod pulse;
 pub mod receipt;
 pub mod report;
