@@ -24,6 +24,7 @@ use crate::observe::{Observations, ObservedPath, PathKey};
 use crate::outgoing::Outgoing;
 use crate::random::PhaseRng;
 use crate::reception::Change;
+use crate::return_path::ReturnPaths;
 use crate::rounds::Rounds;
 use crate::survey::{Carrying, Ground, segments};
 use crate::track::HopFigures;
@@ -91,6 +92,7 @@ pub struct Control {
     pub(crate) graph: Graph,
     pub(crate) graph_at: Option<Instant>,
     pub(crate) endpoints: BTreeMap<NodeId, Endpoint>,
+    pub(crate) return_paths: ReturnPaths,
     pub(crate) returns: BTreeMap<NodeId, (Instant, Option<Vec<NodeId>>)>,
     pub(crate) observations: Observations,
     pub(crate) destinations: Destinations,
@@ -134,6 +136,7 @@ impl Control {
             graph: Graph::default(),
             graph_at: None,
             endpoints: BTreeMap::new(),
+            return_paths: ReturnPaths::new(),
             returns: BTreeMap::new(),
             observations: Observations::default(),
             destinations: Destinations::default(),
@@ -273,6 +276,7 @@ impl Control {
         match oam {
             Oam::Pulse(body) => self.handle_pulse(arrival, body, now),
             Oam::Probe(probe) => self.handle_probe(arrival, probe, now),
+            Oam::PaddedProbe(padded) => self.handle_probe(arrival, &padded.probe, now),
             Oam::Reflection(reflection) => self.handle_reflection(arrival, reflection, now),
             Oam::Destination(probe) => self.handle_destination(arrival, probe, now),
             Oam::LaneSetup(_)
@@ -312,6 +316,7 @@ impl Control {
             endpoint.handle_timeout(&mut context!(self, now));
         }
         self.run_probes(now);
+        self.run_mtu(now);
         self.run_destinations(now);
     }
 
@@ -331,7 +336,10 @@ impl Control {
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
         let endpoints = self.endpoints.values().map(Endpoint::poll_timeout);
-        let others = endpoints.chain(self.next_greeting).chain(self.destinations.poll_timeout());
+        let others = endpoints
+            .chain(self.next_greeting)
+            .chain(self.destinations.poll_timeout())
+            .chain(self.return_timeout());
         others.fold(self.rounds.poll_timeout().min(self.next_survey), Instant::min)
     }
 

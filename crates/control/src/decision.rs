@@ -115,6 +115,8 @@ pub struct Candidate {
     pub measured: Option<PathFigures>,
     /// What is wrong with it, if it is probed.
     pub conditions: Conditions,
+    /// The largest inner packet that it carries, if it is probed and that is known. **Units:** octets.
+    pub inner_mtu: Option<u16>,
     /// The rule that chose or excluded it.
     pub rule: Rule,
 }
@@ -130,6 +132,7 @@ impl Candidate {
             price: Some(0),
             measured: None,
             conditions: Conditions::default(),
+            inner_mtu: None,
             rule: Rule::Outranked,
         }
     }

@@ -143,7 +143,7 @@ impl Endpoint {
                 track.meter.suspect_at(),
             ]
         });
-        tracks.flatten().fold(self.next_window, Instant::min)
+        tracks.flatten().chain(self.mtu_timeout()).fold(self.next_window, Instant::min)
     }
 
     // ---- commands -----------------------------------------
@@ -437,7 +437,7 @@ impl Endpoint {
         }
         let is_late =
             if track.meter.is_confirmed() { age > LANE_WITHIN } else { age > CONFIRM_WITHIN };
-        if is_late {
+        if is_late || track.mtu.is_in_error() {
             self.fail(id, context);
         }
     }
@@ -524,6 +524,7 @@ impl Endpoint {
         if let Some(track) = id.and_then(|id| self.tracks.get(&id)) {
             candidate.measured = track.figures(policy, now);
             candidate.conditions = track.meter.conditions();
+            candidate.inner_mtu = track.mtu.inner_mtu();
         }
         let probed = id.and_then(|id| self.tracks.get(&id).map(|track| self.rule_of(id, track)));
         let backed_off = self

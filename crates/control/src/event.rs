@@ -70,6 +70,15 @@ pub enum ControlEvent {
         /// Its relays in order.
         relays: Vec<NodeId>,
     },
+    /// Packets over this path may be so long from this moment.
+    InnerMtu {
+        /// Where the path ends.
+        endpoint: NodeId,
+        /// Its relays in order; empty is the direct path.
+        relays: Vec<NodeId>,
+        /// The largest inner packet. **Units:** octets.
+        octets: u16,
+    },
     /// There is no direct way to this member: open a session with it over these relays.
     ConnectVia {
         /// The member.

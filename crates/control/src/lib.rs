@@ -22,12 +22,16 @@ mod graph;
 mod matrix;
 mod member;
 mod meter;
+mod mtu_phase;
+mod mtu_probing;
 mod observe;
 mod outgoing;
+mod path_mtu;
 mod probing;
 mod pulsing;
 mod random;
 mod reception;
+mod return_path;
 mod rounds;
 mod survey;
 mod switching;
@@ -35,8 +39,8 @@ mod track;
 
 pub use self::clock::{Bounded, ClockPair};
 pub use self::config::{
-    AGE_INTERVALS_MAX, ControlConfig, EXTRA_PULSE_SPACING, LivenessConfig, PULSE_INTERVAL_DEFAULT,
-    PolicyConfig,
+    AGE_INTERVALS_MAX, ControlConfig, EXTRA_PULSE_SPACING, INNER_MTU_DEFAULT, LivenessConfig,
+    PULSE_INTERVAL_DEFAULT, PolicyConfig,
 };
 pub use self::control::{Arrival, Control, PinError};
 pub use self::decision::{CANDIDATES_MAX, Candidate, Cause, DECISIONS_MAX, Decision, Rule};
@@ -49,4 +53,5 @@ pub use self::graph::{Graph, RankedPath};
 pub use self::matrix::{Cell, MatrixView, ShownCell};
 pub use self::meter::{Conditions, PathFigures};
 pub use self::observe::{ObservedPath, PathKey};
+pub use self::return_path::RETURN_PATHS_MAX;
 pub use self::track::HopFigures;

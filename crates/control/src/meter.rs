@@ -273,6 +273,11 @@ impl PathMeter {
         })
     }
 
+    /// Misses beyond those of a path without loss.
+    pub(crate) fn extra_misses(&self) -> u8 {
+        self.misses.saturating_sub(self.misses_min)
+    }
+
     /// How much longer the path takes than it used to, in nanoseconds.
     pub(crate) fn added_ns(&self) -> i64 {
         self.added_ns

@@ -90,6 +90,7 @@ impl Control {
                     track.meter.answer(answer);
                 }
             }
+            ProbePurpose::PathMtu => self.handle_mtu_answer(arrival.from, reflection, now),
             // The node answers the person who asked.
             ProbePurpose::Ping => {}
         }

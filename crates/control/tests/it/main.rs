@@ -5,5 +5,6 @@ mod clocks;
 mod destinations;
 mod failover;
 mod group;
+mod mtu;
 mod paths;
 mod world;
