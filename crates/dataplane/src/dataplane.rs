@@ -68,6 +68,8 @@ impl Identity {
 pub struct Transmit {
     /// To whom.
     pub to: SocketAddr,
+    /// TOS octet or traffic class of the outer packet.
+    pub tos: u8,
     /// The datagram.
     pub bytes: Vec<u8>,
 }
@@ -321,6 +323,13 @@ impl Dataplane {
         self.peers.slot(node).and_then(|slot| self.peers.get(slot)).and_then(|peer| peer.address)
     }
 
+    /// The neighbour that datagrams to `address` go to.
+    #[must_use]
+    pub fn neighbour_at(&self, address: SocketAddr) -> Option<NodeId> {
+        let mut peers = self.peers.iter();
+        peers.find(|(_, peer)| peer.address == Some(address)).map(|(_, peer)| peer.node)
+    }
+
     /// The relays over which the session with `node` was made; empty = directly, `None` = there is
     /// no session.
     #[must_use]
@@ -345,9 +354,9 @@ impl Dataplane {
         self.timers.next()
     }
 
-    pub(crate) fn transmit(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+    pub(crate) fn transmit(&mut self, transmit: Transmit) {
         if self.transmits.len() < TRANSMITS_MAX {
-            self.transmits.push_back(Transmit { to, bytes });
+            self.transmits.push_back(transmit);
         }
     }
 

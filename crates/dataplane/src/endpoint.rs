@@ -127,18 +127,30 @@ impl Dataplane {
         packet: &mut [u8],
     ) -> Result<Verdict, DropReason> {
         let inner = Inner::parse(packet).map_err(|_| DropReason::InnerMalformed)?;
-        let origin = self.peers.get_mut(seal.origin).ok_or(DropReason::UnknownSession)?;
+        let origin = self.peers.get(seal.origin).ok_or(DropReason::UnknownSession)?;
         if !origin.sources.allow(inner.source) {
             return Err(DropReason::InnerSource);
         }
         tos::decapsulate(packet, inner.tos, arrival.tos).map_err(|_| DropReason::Congested)?;
-        mss::clamp(packet, &inner, usize::from(self.inner_mtu));
+        self.clamp_answers(packet, &inner);
         if seal.lane != LaneLabel(0) {
             let octets = u64::try_from(packet.len()).unwrap_or(u64::MAX);
             self.lanes.admit(seal.lane, (arrival.previous_node, None), octets)?.count(octets);
         }
-        origin.meter.delivered.add(packet.len());
+        if let Some(origin) = self.peers.get_mut(seal.origin) {
+            origin.meter.delivered.add(packet.len());
+        }
         Ok(Verdict::Deliver { range: seal.range.clone(), origin: seal.origin_node })
+    }
+
+    /// A SYN tells its receiver how large the segments may be that it sends back: they must fit this
+    /// host's interface and this router's path to the sender.
+    fn clamp_answers(&self, packet: &mut [u8], inner: &Inner) {
+        if mss::is_syn(packet, inner) {
+            let path = self.policies.lookup(inner.source).map(|back| back.inner_mtu);
+            let mtu = path.map_or(self.inner_mtu, |path| path.min(self.inner_mtu));
+            mss::clamp(packet, inner, usize::from(mtu));
+        }
     }
 
     /// Takes a new address of a peer from its newest authentic packet that came straight from it

@@ -16,6 +16,7 @@ mod dataplane;
 mod drop_reason;
 mod endpoint;
 mod forward;
+mod fragment;
 mod frame;
 mod gate;
 mod handshake;

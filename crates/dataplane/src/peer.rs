@@ -33,7 +33,7 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(25);
 /// Control messages a second that this router relays, unbilled, for one neighbour.
 ///
 /// A headend with 100 members at 10 Hz on an active and a standby path needs 2000 if all go by one
-/// relay.
+/// relay. A padded probe counts as several.
 pub const UNBILLED_RELAY_PER_SECOND: u32 = 2_000;
 const UNBILLED_RELAY_BURST: u32 = 1_000;
 

@@ -5,7 +5,7 @@
 
 use srwan_dataplane::{
     Dataplane, DropReason, Event, Forward, Frame, HEADROOM, Identity, LaneEntry, PeerConfig,
-    PolicyEntry, Reach, TAILROOM, Verdict,
+    PolicyEntry, Reach, TAILROOM, Transmit, Verdict,
 };
 use srwan_wire::id::{LaneLabel, NodeId, Octets, PathId};
 use srwan_wire::time::{Instant, Timestamp, WallClock};
@@ -337,7 +337,8 @@ impl World {
     fn drain(&mut self, raw: u32) {
         let from = self.router(raw).address;
         while let Some(transmit) = self.plane(raw).poll_transmit() {
-            self.send(Datagram { from, to: transmit.to, tos: 0, bytes: transmit.bytes });
+            let Transmit { to, tos, bytes } = transmit;
+            self.send(Datagram { from, to, tos, bytes });
         }
         let router = self.router(raw);
         while let Some(event) = router.plane.poll_event() {
