@@ -275,6 +275,8 @@ pub struct Candidate {
     pub jitter_us: Option<u64>,
     /// Octets per second last seen at the endpoint.
     pub throughput_bps: Option<u64>,
+    /// Largest inner packet that the path carries, in octets, if probes found it out.
+    pub inner_mtu: Option<u16>,
     /// Price in coins per GB; `0` for the default path.
     pub price_coins_per_gb: String,
     /// `none`, `wanted`, `opening`, `ready`, `refused` or `stalled`.

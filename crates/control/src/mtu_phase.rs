@@ -15,8 +15,8 @@
 
 /// A size that passes wherever a control message does: `OAM_LEN_MAX`, on 1,280-octet links too.
 ///
-/// - **Units:** octets of the inner packet. With headers and tags of three relays, UDP and IPv6 it makes 1,264 octets on
-///   the wire; RFC 8899 section 5.1.2 asks for 1,200 or more.
+/// - **Units:** octets of the inner packet. With headers and tags of three relays, UDP and IPv6 it
+///   makes 1,264 octets on the wire; RFC 8899 section 5.1.2 asks for 1,200 or more.
 pub(crate) const BASE_PLPMTU: u16 = 1_160;
 
 /// What is used while even the base size does not pass: the least that Linux believes an ICMP message
@@ -184,11 +184,7 @@ fn base(below: u16, event: Event, bounds: Bounds) -> Phase {
     }
 }
 
-fn searching(
-    (passes, below, trial): (u16, u16, u16),
-    event: Event,
-    bounds: Bounds,
-) -> Phase {
+fn searching((passes, below, trial): (u16, u16, u16), event: Event, bounds: Bounds) -> Phase {
     match event {
         Event::Passed(size) => bounds.search(passes.max(size), below),
         Event::Lost => bounds.search(passes, trial),

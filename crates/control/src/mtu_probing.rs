@@ -1,7 +1,8 @@
 //! Path MTU discovery joined to the rest of control: whose size is asked about when, and who is told.
 //!
-//! Every probed path has a [`crate::path_mtu::PathMtu`] of its own beside its meter, because relays and links differ. The
-//! answer to a padded probe is an ordinary reflection, which comes back by two ways: only the way there is judged.
+//! Every probed path has a [`crate::path_mtu::PathMtu`] of its own beside its meter, because relays
+//! and links differ. The answer to a padded probe is an ordinary reflection, which comes back by two
+//! ways: only the way there is judged.
 
 use core::time::Duration;
 
@@ -71,6 +72,14 @@ impl Control {
         self.run_mtu(now);
     }
 
+    /// The largest inner packet that a probed path carries, as far as it is known. **Units:** octets.
+    #[must_use]
+    pub fn inner_mtu(&self, endpoint: NodeId, relays: &[NodeId]) -> Option<u16> {
+        let tracks = &self.endpoints.get(&endpoint)?.tracks;
+        let track = tracks.values().find(|track| track.relays.as_slice() == relays);
+        track.and_then(|track| track.mtu.inner_mtu())
+    }
+
     fn tell_mtu(&mut self) {
         let mut news = Vec::new();
         for endpoint in self.endpoints.values_mut() {
@@ -104,7 +113,8 @@ impl Endpoint {
         for (path, in_use) in ids {
             let Some(track) = self.tracks.get_mut(&path) else { continue };
             let via = track.relays.clone();
-            let probe = |sized: SizedProbe| Outgoing::MtuProbe { to, via: via.clone(), path, sized };
+            let probe =
+                |sized: SizedProbe| Outgoing::MtuProbe { to, via: via.clone(), path, sized };
             due.extend(track.ask_mtu(in_use, now).into_iter().map(probe));
         }
         due

@@ -1,5 +1,5 @@
-//! Direct paths that carry answers only: this node has no interest in the far end, and still must not lose large packets
-//! on the way there.
+//! Direct paths that carry answers only: this node has no interest in the far end, and still must
+//! not lose large packets on the way there.
 //!
 //! An egress sends the answers of a one-ended flow straight back to its headend. Nobody probes that path, so its MTU is
 //! discovered by itself while packets go over it.
@@ -64,8 +64,11 @@ impl Control {
             let is_up = members.get(node).is_some_and(|m| m.reach == Some(Reach::Direct));
             path.mtu.set_up(is_up, now);
             let (to, via) = (*node, Relays::default());
-            let probe = |sized: SizedProbe| {
-                Outgoing::MtuProbe { to, via: via.clone(), path: DEFAULT_PATH, sized }
+            let probe = |sized: SizedProbe| Outgoing::MtuProbe {
+                to,
+                via: via.clone(),
+                path: DEFAULT_PATH,
+                sized,
             };
             due.extend(path.mtu.handle_timeout(PACE, now).into_iter().map(probe));
         }

@@ -4,8 +4,9 @@
 //! carry, on a path that carries less. The far host puts them together again. Everything else is answered with "packet
 //! too big" (`pmtu`).
 //!
-//! **Source:** RFC 791 section 3.2 and RFC 8200 section 4.5. Deviates from RFC 8200, where only the source fragments: RFC
-//! 2473 section 7.1 has the tunnel fragment its own packets, but ours carry DF, and NATs drop fragments without ports.
+//! **Source:** RFC 791 section 3.2 and RFC 8200 section 4.5. Deviates from RFC 8200, where only the
+//! source fragments: RFC 2473 section 7.1 has the tunnel fragment its own packets, but ours carry
+//! DF, and NATs drop fragments without ports.
 
 use crate::checksum::Sum;
 use crate::ip::{IPV4_HEADER_LEN, IPV6_HEADER_LEN, Inner, be16};

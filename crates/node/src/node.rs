@@ -11,7 +11,7 @@ use crate::statement::StatementBook;
 use crate::steering::Steering;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use srwan_control::{Control, ControlConfig, PinError};
+use srwan_control::{Control, ControlConfig, LivenessConfig, PinError};
 use srwan_dataplane::{Dataplane, Frame, Identity, PeerConfig, Reach, Verdict};
 use srwan_wire::id::{ChainId, NodeId};
 use srwan_wire::receipt::Price;
@@ -51,7 +51,7 @@ impl Node {
         };
         let control = ControlConfig {
             pulse_interval: config.pulse_interval,
-            liveness: config.liveness,
+            liveness: LivenessConfig { inner_mtu: config.inner_mtu, ..config.liveness },
             policy: config.policy,
             ..ControlConfig::new(config.account.clone(), config.clock_estimate)
         };
@@ -96,6 +96,15 @@ impl Node {
                 Verdict::Consumed
             }
             Verdict::Deliver { .. } | Verdict::Forward(_) | Verdict::Drop(_) => verdict,
+        }
+    }
+
+    /// The kernel refused to send a datagram of so many octets, because it is longer than the interface takes
+    /// (EMSGSIZE): paths over that neighbour carry less from here on.
+    pub fn handle_refused(&mut self, to: SocketAddr, octets: usize, now: Instant) {
+        if let Some(neighbour) = self.dataplane.neighbour_at(to) {
+            self.control.handle_refused(neighbour, octets, now);
+            self.settle(now);
         }
     }
 
@@ -202,7 +211,8 @@ impl Node {
     /// The next datagram to send. `now` becomes the time that probes and pulses carry.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         if let Some(transmit) = self.dataplane.poll_transmit() {
-            return Some(Transmit { to: transmit.to, tos: 0, payload: transmit.bytes });
+            let srwan_dataplane::Transmit { to, tos, bytes: payload } = transmit;
+            return Some(Transmit { to, tos, payload });
         }
         self.next_message(now)
     }

@@ -61,6 +61,9 @@ pub(crate) struct Settling {
     pub(crate) host_octets: usize,
     malformed: u64,
     unsealed: u64,
+    next_returns: Instant,
+    /// Octets sealed for each peer when it was last looked at.
+    sealed: BTreeMap<NodeId, u64>,
     rated_at: Instant,
     rated: BTreeMap<LaneLabel, Octets>,
     was_complete: bool,
@@ -79,6 +82,8 @@ impl Settling {
             host_octets: 0,
             malformed: 0,
             unsealed: 0,
+            next_returns: now,
+            sealed: BTreeMap::new(),
             rated_at: now,
             rated: BTreeMap::new(),
             was_complete: false,
@@ -233,6 +238,9 @@ impl Node {
                 let reach = if relays.is_empty() { Reach::Direct } else { Reach::Via(relays) };
                 self.dataplane.connect(peer, reach, now);
             }
+            ControlEvent::InnerMtu { endpoint, relays, octets } => {
+                self.steering.set_inner_mtu(endpoint, &relays, octets, &mut self.dataplane);
+            }
             ControlEvent::Member { .. } => {}
             ControlEvent::Reporter { node } => {
                 let is_me = node == self.config.node;
@@ -269,11 +277,13 @@ impl Node {
         let key = PathKey { relays, endpoint };
         let lane = self.payer.ready_label(&key);
         let is_free = self.terms(&key).is_some_and(|terms| terms.price == Price(0));
+        let inner_mtu = self.control.inner_mtu(endpoint, &key.relays);
         let PathKey { relays, .. } = key;
         (relays.is_empty() || lane.is_some() || is_free).then_some(EngagedPath {
             relays,
             lane,
             path,
+            inner_mtu: inner_mtu.unwrap_or(self.config.inner_mtu),
         })
     }
 
@@ -410,6 +420,7 @@ impl Node {
         self.forget_unused_lanes();
         self.warn_of_exhausted();
         self.tell_throughput(now);
+        self.tell_returns(now);
         let is_busy = all != self.settling.octets_seen;
         self.settling.octets_seen = all;
         self.settling.next_tick = now + if is_busy { TICK_BUSY } else { TICK_IDLE };
@@ -458,6 +469,22 @@ impl Node {
             }
         }
         self.settling.rated = rated;
+    }
+
+    /// Tells control who gets packets straight from here, so that their path is asked what it carries.
+    fn tell_returns(&mut self, now: Instant) {
+        if now < self.settling.next_returns {
+            return;
+        }
+        self.settling.next_returns = now + RATE_WINDOW;
+        let sealed: BTreeMap<_, _> =
+            self.dataplane.meters().map(|(node, meter)| (node, meter.sealed.octets)).collect();
+        let before = core::mem::take(&mut self.settling.sealed);
+        let grew = |node: &NodeId, octets: u64| before.get(node).is_some_and(|old| *old < octets);
+        for (node, _) in sealed.iter().filter(|(node, octets)| grew(node, **octets)) {
+            self.control.note_return(*node, now);
+        }
+        self.settling.sealed = sealed;
     }
 
     /// Signs the counters of links that moved, once per pulse.

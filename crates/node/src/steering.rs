@@ -23,6 +23,8 @@ pub struct EngagedPath {
     pub lane: Option<LaneLabel>,
     /// Its number in the session.
     pub path: PathId,
+    /// The largest inner packet that it carries. **Units:** octets.
+    pub inner_mtu: u16,
 }
 
 /// Which prefix goes where.
@@ -32,6 +34,9 @@ pub struct Steering {
     engaged: BTreeMap<NodeId, EngagedPath>,
     /// Destinations without a router, by the egress that takes their flows.
     outside: BTreeMap<IpNet, NodeId>,
+    /// What the direct paths carry that were asked.
+    direct_mtu: BTreeMap<NodeId, u16>,
+    /// What the host's interface takes: what a path carries that was not asked.
     inner_mtu: u16,
 }
 
@@ -79,6 +84,7 @@ impl Steering {
                 released.push((node, gone));
             }
         }
+        self.direct_mtu.retain(|node, _| wanted.contains_key(node));
         self.prefixes = wanted;
         let nodes: BTreeSet<_> = self.prefixes.keys().chain(self.outside.values()).collect();
         for node in nodes.into_iter().copied() {
@@ -115,12 +121,36 @@ impl Steering {
         }
     }
 
+    /// A path carries inner packets of so many octets: the policy over it follows.
+    pub fn set_inner_mtu(
+        &mut self,
+        endpoint: NodeId,
+        relays: &[NodeId],
+        octets: u16,
+        dataplane: &mut Dataplane,
+    ) {
+        if relays.is_empty() {
+            self.direct_mtu.insert(endpoint, octets);
+        }
+        if let Some(engaged) = self.engaged.get_mut(&endpoint).filter(|e| e.relays == relays) {
+            engaged.inner_mtu = octets;
+        }
+        self.install(endpoint, dataplane);
+    }
+
     fn install(&self, endpoint: NodeId, dataplane: &mut Dataplane) {
-        let mut entry = match self.engaged.get(&endpoint) {
-            Some(path) => PolicyEntry::new(endpoint, path.relays.clone(), path.lane, path.path),
-            None => PolicyEntry::new(endpoint, Vec::new(), None, DIRECT_PATH),
+        let (mut entry, inner_mtu) = match self.engaged.get(&endpoint) {
+            Some(path) => {
+                let relays = path.relays.clone();
+                (PolicyEntry::new(endpoint, relays, path.lane, path.path), path.inner_mtu)
+            }
+            None => {
+                let known = self.direct_mtu.get(&endpoint).copied();
+                let direct = PolicyEntry::new(endpoint, Vec::new(), None, DIRECT_PATH);
+                (direct, known.unwrap_or(self.inner_mtu))
+            }
         };
-        entry.inner_mtu = self.inner_mtu;
+        entry.inner_mtu = inner_mtu;
         let outside = self.outside.iter().filter(|(_, egress)| **egress == endpoint);
         for prefix in self.prefixes(endpoint).iter().chain(outside.map(|(prefix, _)| prefix)) {
             let installed = dataplane.install_policy(*prefix, &entry);

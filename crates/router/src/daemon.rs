@@ -279,6 +279,7 @@ fn node_config(
         liveness: LivenessConfig {
             interval: config.liveness.interval,
             misses: config.liveness.misses,
+            inner_mtu: config.tun.mtu,
         },
         policy: PolicyConfig {
             gain_min: config.policy.gain_min,

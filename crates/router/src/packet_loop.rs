@@ -188,6 +188,7 @@ impl Loop {
             }
             self.timers();
             self.transmit();
+            self.report_oversized();
             self.publish();
         }
     }
@@ -315,6 +316,13 @@ impl Loop {
             let range = 0..transmit.payload.len();
             self.outbox.push(Waiting { to: transmit.to, tos: transmit.tos, buffer: 0, range });
             self.outbox.flush(&self.udp, |_| &transmit.payload);
+        }
+    }
+
+    /// What the interface refuses to carry is something that the node must know: it sends shorter ones from here on.
+    fn report_oversized(&mut self) {
+        while let Some(refused) = self.outbox.pop_oversized() {
+            self.node.handle_refused(refused.to, refused.octets, self.clock.now());
         }
     }
 

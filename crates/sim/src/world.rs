@@ -1,7 +1,7 @@
 //! Routers, their clocks, and the order of events.
 
 use crate::bank::Bank;
-use crate::net::{Arrival, Link, Net};
+use crate::net::{Arrival, IP_UDP_OCTETS, Link, Net};
 use crate::packet;
 use ipnet::{IpNet, Ipv4Net};
 use rand_chacha::ChaCha20Rng;
@@ -46,6 +46,8 @@ pub struct WorldConfig {
     pub lane_cap: u64,
     /// How long routers use keys.
     pub key_life: KeyLife,
+    /// MTU of every host's TUN interface. **Units:** octets.
+    pub inner_mtu: u16,
 }
 
 impl WorldConfig {
@@ -61,6 +63,7 @@ impl WorldConfig {
             price: Price::REFERENCE,
             lane_cap: 5_000_000_000,
             key_life: KeyLife::default(),
+            inner_mtu: 1_380,
         }
     }
 }
@@ -197,7 +200,7 @@ impl World {
             self.send_engaged(from, &packet);
         } else {
             let cargo = Arrival { from, to, bytes: [&[DEFAULT_PATH_MARK], &packet[..]].concat() };
-            self.net.send(cargo, self.now);
+            self.net.send(cargo, packet.len(), self.now);
         }
         is_engaged
     }
@@ -321,7 +324,8 @@ impl World {
     fn transmit(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>) {
         let Some(to) = (0..self.routers.len()).find(|i| address(*i) == to) else { return };
         *self.sent.entry((from, to)).or_default() += 1;
-        self.net.send(Arrival { from, to, bytes }, self.now);
+        let octets = bytes.len() + IP_UDP_OCTETS;
+        self.net.send(Arrival { from, to, bytes }, octets, self.now);
     }
 }
 
@@ -394,7 +398,7 @@ impl Builder {
             pulse_interval: self.config.pulse_interval,
             liveness: LivenessConfig::default(),
             policy: PolicyConfig::default(),
-            inner_mtu: 1_380,
+            inner_mtu: self.config.inner_mtu,
             key_life: self.config.key_life,
             last_stamp: Timestamp::default(),
             boot: Boot { time: start, nonce: u64::try_from(index).unwrap_or(0) },

@@ -157,12 +157,8 @@ fn an_ipv6_sender_is_never_told_less_than_the_least_mtu() {
 fn fragments_are_billed_to_the_lane_like_any_packet() {
     let mut world = World::connected(3);
     world.steer(1, &[2], 3, 77);
-    let mut entry = PolicyEntry::new(
-        node(3),
-        vec![node(2)],
-        Some(srwan_wire::id::LaneLabel(77)),
-        PathId(1),
-    );
+    let mut entry =
+        PolicyEntry::new(node(3), vec![node(2)], Some(srwan_wire::id::LaneLabel(77)), PathId(1));
     entry.inner_mtu = 1_000;
     world.plane(1).install_policy(prefixes(3)[0], &entry).unwrap();
     let mut packet = udp("10.0.1.5:1", "10.0.3.9:2", &[7; 1_300]);

@@ -144,6 +144,8 @@ pub struct LinkShape {
     pub queue_octets: u64,
     /// Largest packet the link carries; `None` = the site's MTU.
     pub mtu: Option<u16>,
+    /// Whether the sender of a larger packet is told so; if not, the packet is gone without a word.
+    pub icmp: bool,
     pub duplicate: Probability,
     /// Chance that a packet is held back so that later ones overtake it.
     pub reorder: Probability,
@@ -170,6 +172,7 @@ pub struct LinkChange {
     pub rate: Option<BitRate>,
     pub queue_octets: Option<u64>,
     pub mtu: Option<u16>,
+    pub icmp: Option<bool>,
     pub duplicate: Option<Probability>,
     pub reorder: Option<Probability>,
     pub corrupt: Option<Probability>,
@@ -318,6 +321,7 @@ impl LinkShape {
             rate: change.rate.or(self.rate),
             queue_octets: change.queue_octets.unwrap_or(self.queue_octets),
             mtu: change.mtu.or(self.mtu),
+            icmp: change.icmp.unwrap_or(self.icmp),
             duplicate: change.duplicate.unwrap_or(self.duplicate),
             reorder: change.reorder.unwrap_or(self.reorder),
             corrupt: change.corrupt.unwrap_or(self.corrupt),
@@ -336,6 +340,7 @@ impl Default for LinkShape {
             rate: None,
             queue_octets: QUEUE_OCTETS_DEFAULT,
             mtu: None,
+            icmp: true,
             duplicate: Probability::NEVER,
             reorder: Probability::NEVER,
             corrupt: Probability::NEVER,

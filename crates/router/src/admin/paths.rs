@@ -132,6 +132,7 @@ impl<'a> Teller<'a> {
             loss: Some(f64::from(measured.map_or(candidate.loss, |m| m.loss).ppm()) / 1e6),
             jitter_us: measured.map(|m| micros(m.jitter)),
             throughput_bps: self.throughput(endpoint, candidate),
+            inner_mtu: candidate.inner_mtu,
             price_coins_per_gb: if is_default { "0".into() } else { price(candidate.price) },
             lane: self.lane(endpoint.node, &candidate.relays).into(),
             rule: self.rule(candidate),

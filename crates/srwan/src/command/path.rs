@@ -108,7 +108,7 @@ fn endpoint_text(paths: &EndpointPaths) -> String {
 /// Each candidate on a line, the rule that chose or excluded it below.
 fn candidates_text(candidates: &[Candidate]) -> String {
     let rows: Vec<Noted> = candidates.iter().map(candidate_row).collect();
-    noted_table(&["PATH", "STATE", "EXPECTED", "MEASURED", "LOSS", "LANE"], &rows)
+    noted_table(&["PATH", "STATE", "EXPECTED", "MEASURED", "LOSS", "MTU", "LANE"], &rows)
 }
 
 fn candidate_row(candidate: &Candidate) -> Noted {
@@ -119,6 +119,7 @@ fn candidate_row(candidate: &Candidate) -> Noted {
         or_dash(candidate.expected_us, |us| ms_with_error(us, error_us)),
         or_dash(candidate.measured_us, ms),
         or_dash(candidate.loss, |loss| format!("{:.1}%", loss * 100.0)),
+        or_dash(candidate.inner_mtu, |octets| octets.to_string()),
         candidate.lane.clone(),
     ];
     (cells, candidate.rule.clone())

@@ -10,8 +10,8 @@ use srwan_wire::id::{
     NodeKey, Octets, PathHash, PathId, SessionIndex,
 };
 use srwan_wire::oam::{
-    DestinationProbe, LaneAnswer, LaneSetup, LaneVerdict, Oam, PaddedProbe, PathObservation,
-    Probe, ProbePurpose, ReceiptAck, Reflection, ReflexiveAddress, RelayedHandshake, Relays,
+    DestinationProbe, LaneAnswer, LaneSetup, LaneVerdict, Oam, PaddedProbe, PathObservation, Probe,
+    ProbePurpose, ReceiptAck, Reflection, ReflexiveAddress, RelayedHandshake, Relays,
 };
 use srwan_wire::padding::Padding;
 use srwan_wire::pulse::{ErrorEstimate, Loss, Measured, Pulse, Row, RowCell, RowCoding, RowHeader};
