@@ -124,6 +124,7 @@ impl Dataplane {
             first,
             endpoint: None,
             path: OAM_PATH,
+            counter: None,
             lane: LaneLabel(0),
             segments,
         })

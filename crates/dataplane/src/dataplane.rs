@@ -9,9 +9,11 @@ use crate::drop_reason::{DropCounters, DropReason};
 use crate::gate::Gate;
 use crate::lane::{LaneEntry, LaneError, LaneMeter, LaneTable};
 use crate::peer::{Count, Peer, PeerConfig, PeerMeter, PeerSlot, Peers, Reach};
-use crate::policy::{INNER_MTU_DEFAULT, PolicyEntry, PolicyError, PolicyTable, Steering};
+use crate::policy::{INNER_MTU_DEFAULT, PolicyEntry, PolicyError, PolicyTable};
+use crate::sequencer::{Delivery, Sequencer};
 use crate::session::{KeyLife, Session, SessionTable};
 use crate::source::{Sources, TooManySources};
+use crate::steering::Steering;
 use crate::timer::TimerQueue;
 use crate::verdict::Verdict;
 use core::net::SocketAddr;
@@ -20,7 +22,7 @@ use ipnet::IpNet;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use siphasher::sip::SipHasher13;
-use srwan_wire::id::{LaneLabel, NodeId, NodeKey, Octets, SessionIndex};
+use srwan_wire::id::{LaneLabel, NodeId, NodeKey, Octets, PathId, SessionIndex};
 use srwan_wire::time::{Instant, Timestamp, WallClock};
 use std::collections::VecDeque;
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -98,8 +100,8 @@ pub struct Totals {
 
 /// The data plane of one router.
 ///
-/// Drain order after every `receive`, `connect` and `handle_timeout`: `poll_transmit` until `None`,
-/// `poll_timeout`, `poll_event` until `None`.
+/// Drain order after every `receive`, `connect` and `handle_timeout`: `poll_delivery` and
+/// `poll_transmit` until `None`, `poll_timeout`, `poll_event` until `None`.
 ///
 /// The seed must never be used twice: session keys and indexes are drawn from it (I18).
 pub struct Dataplane {
@@ -118,6 +120,7 @@ pub struct Dataplane {
     pub(crate) inner_mtu: u16,
     pub(crate) key_life: KeyLife,
     pub(crate) totals: Totals,
+    pub(crate) sequencer: Sequencer,
     drops: DropCounters,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -145,6 +148,7 @@ impl Dataplane {
             inner_mtu: INNER_MTU_DEFAULT,
             key_life: KeyLife::default(),
             totals: Totals::default(),
+            sequencer: Sequencer::default(),
             drops: DropCounters::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -299,6 +303,12 @@ impl Dataplane {
         self.peers.iter().map(|(_, peer)| (peer.node, peer.meter))
     }
 
+    /// What was sealed for `node`, by path; octets of inner packets.
+    pub fn path_counts(&self, node: NodeId) -> impl Iterator<Item = (PathId, Count)> + '_ {
+        let peer = self.peers.slot(node).and_then(|slot| self.peers.get(slot));
+        peer.into_iter().flat_map(|peer| peer.paths.iter().copied())
+    }
+
     /// Sums over all peers, also those removed since.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -343,6 +353,12 @@ impl Dataplane {
         self.transmits.pop_front()
     }
 
+    /// The next packet for the host that had to wait: drain after `receive`, behind what its verdict
+    /// delivers, and after `handle_timeout`.
+    pub fn poll_delivery(&mut self) -> Option<Delivery> {
+        self.sequencer.pop()
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -351,7 +367,7 @@ impl Dataplane {
     /// When to call `handle_timeout`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        [self.timers.next(), self.sequencer.poll_timeout()].into_iter().flatten().min()
     }
 
     pub(crate) fn transmit(&mut self, transmit: Transmit) {

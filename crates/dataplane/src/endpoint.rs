@@ -9,11 +9,15 @@ use crate::drop_reason::DropReason;
 use crate::forward::{Arrival, inner_len};
 use crate::ip::Inner;
 use crate::peer::PeerSlot;
+use crate::reorder::Place;
+use crate::sequencer::Position;
 use crate::verdict::{Oam, Verdict};
 use crate::{mss, tos};
 use core::ops::Range;
 use srwan_wire::id::{LaneLabel, NodeId, PathId, SessionIndex};
+use srwan_wire::path_group::PathGroup;
 use srwan_wire::segment::{AAD_LEN_MAX, HeaderView, PacketType};
+use srwan_wire::time::Instant;
 
 /// A packet that ends here, before it is opened: everything that its header says.
 pub(crate) struct Sealed {
@@ -137,10 +141,34 @@ impl Dataplane {
             let octets = u64::try_from(packet.len()).unwrap_or(u64::MAX);
             self.lanes.admit(seal.lane, (arrival.previous_node, None), octets)?.count(octets);
         }
+        Ok(self.hand_over(seal, packet, arrival.now))
+    }
+
+    /// Delivers a packet that was checked and billed, unless a copy of it came before or it must wait
+    /// for others.
+    fn hand_over(&mut self, seal: &Sealed, packet: &[u8], now: Instant) -> Verdict {
+        let group = PathGroup::of(seal.path);
+        let is_first = group.is_none_or(|(group, _)| {
+            let session = self.sessions.get_mut(seal.session);
+            session.is_some_and(|session| session.accept_in_group(group, seal.counter))
+        });
         if let Some(origin) = self.peers.get_mut(seal.origin) {
-            origin.meter.delivered.add(packet.len());
+            let meter = &mut origin.meter;
+            let count = if is_first { &mut meter.delivered } else { &mut meter.copies };
+            count.add(packet.len());
         }
-        Ok(Verdict::Deliver { range: seal.range.clone(), origin: seal.origin_node })
+        let place = match group {
+            Some((group, member)) if is_first && group.is_in_order() => {
+                let (session, counter, origin) = (seal.session, seal.counter, seal.origin_node);
+                let position = Position { session, group, member, counter, origin };
+                self.sequencer.arrive(position, packet, now)
+            }
+            Some(_) | None => Place::Now,
+        };
+        if is_first && place == Place::Now {
+            return Verdict::Deliver { range: seal.range.clone(), origin: seal.origin_node };
+        }
+        Verdict::Withheld
     }
 
     /// A SYN tells its receiver how large the segments may be that it sends back: they must fit this

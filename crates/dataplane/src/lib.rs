@@ -28,10 +28,15 @@ mod noise;
 mod peer;
 mod pmtu;
 mod policy;
+mod reorder;
 mod replay;
+mod routing;
 mod seal;
+mod sequencer;
 mod session;
+mod shares;
 mod source;
+mod steering;
 mod timer;
 mod tos;
 mod verdict;
@@ -46,10 +51,14 @@ pub use crate::peer::{
     Count, ENDPOINTS_MAX, KEEPALIVE_INTERVAL, PeerConfig, PeerMeter, Reach,
     UNBILLED_RELAY_PER_SECOND,
 };
-pub use crate::policy::{INNER_MTU_DEFAULT, POLICIES_MAX, PolicyEntry, PolicyError};
+pub use crate::policy::{
+    INNER_MTU_DEFAULT, POLICIES_MAX, PolicyEntry, PolicyError, PolicyPath, Spread,
+};
 pub use crate::replay::{REPLAY_WINDOW, ReplayError, ReplayWindow};
+pub use crate::sequencer::{Delivery, HELD_OCTETS_MAX};
 pub use crate::session::{
     KeyLife, OAM_PATH, REKEY_AFTER, REKEY_AFTER_MIN, REKEY_AFTER_PACKETS, SESSIONS_MAX,
 };
+pub use crate::shares::PATHS_MAX;
 pub use crate::source::{SOURCES_MAX, TooManySources};
 pub use crate::verdict::{Forward, Oam, Verdict};

@@ -1,7 +1,7 @@
 //! One router as one state machine: the data plane, the control plane, and the money between them.
 //!
-//! The shell and the simulator both run this. Drain order after every `handle_*`: [`Node::poll_transmit`] until `None`,
-//! [`Node::poll_event`] until `None`, then sleep until [`Node::poll_timeout`].
+//! The shell and the simulator both run this. Drain order after every `handle_*`: [`Node::poll_delivery`],
+//! [`Node::poll_transmit`] and [`Node::poll_event`] until `None`, then sleep until [`Node::poll_timeout`].
 //!
 //! - `node`: the machine's parts and what comes in
 //! - `dispatch`: control messages to whom they concern
@@ -29,4 +29,4 @@ pub mod view;
 pub use config::{Boot, NodeConfig};
 pub use event::{LedgerFact, NodeEvent, PathChange, Transmit};
 pub use node::Node;
-pub use srwan_dataplane::{Frame, KeyLife, Verdict};
+pub use srwan_dataplane::{Delivery, Frame, KeyLife, Verdict};

@@ -12,7 +12,7 @@ use crate::steering::Steering;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use srwan_control::{Control, ControlConfig, LivenessConfig, PinError};
-use srwan_dataplane::{Dataplane, Frame, Identity, PeerConfig, Reach, Verdict};
+use srwan_dataplane::{Dataplane, Delivery, Frame, Identity, PeerConfig, Reach, Verdict};
 use srwan_wire::id::{ChainId, NodeId};
 use srwan_wire::receipt::Price;
 use srwan_wire::roster::{Member, Roster};
@@ -95,7 +95,10 @@ impl Node {
                 self.settle(now);
                 Verdict::Consumed
             }
-            Verdict::Deliver { .. } | Verdict::Forward(_) | Verdict::Drop(_) => verdict,
+            Verdict::Deliver { .. }
+            | Verdict::Withheld
+            | Verdict::Forward(_)
+            | Verdict::Drop(_) => verdict,
         }
     }
 
@@ -206,6 +209,12 @@ impl Node {
     #[must_use]
     pub fn handshake_stamp(&self) -> Timestamp {
         self.dataplane.handshake_stamp()
+    }
+
+    /// The next packet for the host that had to wait for others: drain after [`Node::handle_datagram`], behind what its
+    /// verdict delivers, and after [`Node::handle_timeout`].
+    pub fn poll_delivery(&mut self) -> Option<Delivery> {
+        self.dataplane.poll_delivery()
     }
 
     /// The next datagram to send. `now` becomes the time that probes and pulses carry.

@@ -227,8 +227,10 @@ impl Loop {
                         buffer: 0,
                         range: start + forward.range.start..start + forward.range.end,
                     }),
-                    Verdict::Punt(_) | Verdict::Consumed | Verdict::Drop(_) => {}
+                    Verdict::Withheld | Verdict::Punt(_) | Verdict::Consumed | Verdict::Drop(_) => {
+                    }
                 }
+                self.deliveries.push_late(&mut self.node, &mut self.tun);
                 start += datagram.len();
             }
             self.outbox.flush(&self.udp, |_| octets);
@@ -257,7 +259,7 @@ impl Loop {
                     buffer: index,
                     range: forward.range,
                 }),
-                Verdict::Punt(_) | Verdict::Consumed | Verdict::Drop(_) => {}
+                Verdict::Withheld | Verdict::Punt(_) | Verdict::Consumed | Verdict::Drop(_) => {}
             }
         }
         self.outbox.flush(&self.udp, |index| &self.host_buffers[index]);
@@ -308,6 +310,8 @@ impl Loop {
         let now = self.clock.now();
         if self.node.poll_timeout().is_some_and(|due| due <= now) {
             self.node.handle_timeout(now);
+            self.deliveries.push_late(&mut self.node, &mut self.tun);
+            self.deliveries.flush(&mut self.tun);
         }
     }
 
@@ -361,6 +365,13 @@ impl Deliveries {
         buffer.extend_from_slice(&[0; WRITE_HEADROOM]);
         buffer.extend_from_slice(packet);
         self.used += 1;
+    }
+
+    /// Packets that waited in the node for others, and wait no more.
+    fn push_late(&mut self, node: &mut Node, tun: &mut Tun) {
+        while let Some(late) = node.poll_delivery() {
+            self.push(&late.packet, tun);
+        }
     }
 
     fn flush(&mut self, tun: &mut Tun) {

@@ -293,11 +293,14 @@ impl World {
             Verdict::Forward(forward) => {
                 self.transmit(router, forward.to, bytes[forward.range].to_vec());
             }
-            Verdict::Punt(_) | Verdict::Consumed | Verdict::Drop(_) => {}
+            Verdict::Punt(_) | Verdict::Withheld | Verdict::Consumed | Verdict::Drop(_) => {}
         }
     }
 
     fn drain(&mut self, router: usize) {
+        while let Some(late) = self.routers[router].poll_delivery() {
+            self.delivered.push(Delivered { at: self.now, router, packet: late.packet });
+        }
         while let Some(transmit) = self.routers[router].poll_transmit(self.now) {
             self.transmit(router, transmit.to, transmit.payload);
         }
