@@ -26,6 +26,7 @@ use crate::random::PhaseRng;
 use crate::reception::Change;
 use crate::return_path::ReturnPaths;
 use crate::rounds::Rounds;
+use crate::spread::SpreadConfig;
 use crate::survey::{Carrying, Ground, segments};
 use crate::track::HopFigures;
 
@@ -93,6 +94,7 @@ pub struct Control {
     pub(crate) graph_at: Option<Instant>,
     pub(crate) endpoints: BTreeMap<NodeId, Endpoint>,
     pub(crate) return_paths: ReturnPaths,
+    pub(crate) spreads: BTreeMap<NodeId, SpreadConfig>,
     pub(crate) returns: BTreeMap<NodeId, (Instant, Option<Vec<NodeId>>)>,
     pub(crate) observations: Observations,
     pub(crate) destinations: Destinations,
@@ -137,6 +139,7 @@ impl Control {
             graph_at: None,
             endpoints: BTreeMap::new(),
             return_paths: ReturnPaths::new(),
+            spreads: BTreeMap::new(),
             returns: BTreeMap::new(),
             observations: Observations::default(),
             destinations: Destinations::default(),
@@ -159,8 +162,8 @@ impl Control {
         for member in roster.members.iter().filter(|member| member.node != me) {
             self.members
                 .entry(member.node)
-                .and_modify(|known| known.price = member.price)
-                .or_insert_with(|| Member::new(member.price, now));
+                .and_modify(|known| (known.price, known.asn) = (member.price, member.asn))
+                .or_insert_with(|| Member::new(member.price, member.asn, now));
         }
         let gone: Vec<NodeId> = self
             .endpoints
@@ -300,6 +303,7 @@ impl Control {
     ) {
         if let Some(watched) = self.endpoints.get_mut(&endpoint) {
             watched.set_lane(relays, lane, &mut context!(self, now));
+            watched.run_spread(&mut context!(self, now));
         }
     }
 
@@ -311,9 +315,11 @@ impl Control {
             self.next_survey = now + SURVEY_INTERVAL;
             self.look_after_members(now);
             self.survey(now);
+            self.run_spreads(now);
         }
         for endpoint in self.endpoints.values_mut() {
             endpoint.handle_timeout(&mut context!(self, now));
+            endpoint.run_spread(&mut context!(self, now));
         }
         self.run_probes(now);
         self.run_mtu(now);

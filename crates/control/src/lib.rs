@@ -33,6 +33,7 @@ mod random;
 mod reception;
 mod return_path;
 mod rounds;
+mod spread;
 mod survey;
 mod switching;
 mod track;
@@ -47,11 +48,12 @@ pub use self::decision::{CANDIDATES_MAX, Candidate, Cause, DECISIONS_MAX, Decisi
 pub use self::destination::{DESTINATIONS_MAX, EgressCandidate, Place, RttSource, Suits, suits};
 pub use self::event::{
     ControlEvent, ControlTransmit, DestinationChange, DestinationEvent, LaneState, MemberState,
-    PolicyChange, Reach,
+    PolicyChange, Reach, SpreadChange, SpreadPath,
 };
 pub use self::graph::{Graph, RankedPath};
 pub use self::matrix::{Cell, MatrixView, ShownCell};
 pub use self::meter::{Conditions, PathFigures};
 pub use self::observe::{ObservedPath, PathKey};
 pub use self::return_path::RETURN_PATHS_MAX;
+pub use self::spread::{SPREAD_PATHS_MAX, SpreadConfig, SpreadMode};
 pub use self::track::HopFigures;

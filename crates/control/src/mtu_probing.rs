@@ -16,7 +16,7 @@ use crate::endpoint::Endpoint;
 use crate::event::ControlEvent;
 use crate::outgoing::Outgoing;
 use crate::path_mtu::{PROBES_MAX, Pace, SizedProbe};
-use crate::track::Track;
+use crate::track::{DEFAULT_PATH, Track};
 
 /// Round trip of a path that was not measured: an intercontinental one.
 pub(crate) const RTT_ASSUMED: Duration = Duration::from_millis(200);
@@ -99,7 +99,9 @@ fn inner_size(octets: usize, relays: usize) -> Option<u16> {
 impl Endpoint {
     /// Whether packets go over this path at this moment; over the default one they go past it.
     pub(crate) fn carries(&self, path: srwan_wire::id::PathId) -> bool {
-        path == self.active && self.tracks.get(&path).is_some_and(|track| !track.is_default())
+        let is_shared = self.shares().iter().any(|share| share.path == path);
+        let is_active = path == self.active && path != DEFAULT_PATH;
+        is_shared || is_active
     }
 
     /// When the next padded probe of any path is due.

@@ -45,6 +45,8 @@ pub(crate) struct Track {
     pub(crate) since: Instant,
     pub(crate) next_probe: Instant,
     pub(crate) next_hop_sample: Instant,
+    /// Whether it was usable at any time.
+    pub(crate) was_usable: bool,
     /// `None`: nobody on it asks for a lane.
     pub(crate) lane: Option<LaneState>,
     pub(crate) hops: BTreeMap<NodeId, HopFigures>,
@@ -65,6 +67,7 @@ impl Track {
             since: start.now,
             next_probe: start.now + start.phase,
             next_hop_sample: start.now,
+            was_usable: false,
             lane: is_paid.then_some(LaneState::Pending),
             hops: BTreeMap::new(),
         }

@@ -7,4 +7,5 @@ mod failover;
 mod group;
 mod mtu;
 mod paths;
+mod spread;
 mod world;

@@ -94,6 +94,8 @@ pub struct Plan {
     pub lane_ns: u64,
     /// Nodes that deliver to the outside.
     pub egresses: BTreeSet<u32>,
+    /// Autonomous system of a node; one of its own if not named.
+    pub asns: BTreeMap<u32, u32>,
 }
 
 impl Plan {
@@ -107,6 +109,7 @@ impl Plan {
             prices: BTreeMap::new(),
             lane_ns: 400 * MS,
             egresses: BTreeSet::new(),
+            asns: BTreeMap::new(),
         }
     }
 }
@@ -381,6 +384,7 @@ impl World {
                 }
             }
             ControlEvent::PolicyChange(_)
+            | ControlEvent::SpreadChange(_)
             | ControlEvent::InnerMtu { .. }
             | ControlEvent::LaneUnwanted { .. }
             | ControlEvent::Member { .. }
@@ -433,7 +437,7 @@ fn member(plan: &Plan, raw: u32) -> Member {
         endpoints: vec![SocketAddr::from(([198, 18, c, d], 4766))],
         prefixes: Vec::new(),
         location: Location::default(),
-        asn: 64_500 + raw,
+        asn: plan.asns.get(&raw).copied().unwrap_or(64_500 + raw),
         class: Class::Public,
         price: plan.prices.get(&raw).copied().unwrap_or(Some(PRICE)),
         egress: plan.egresses.contains(&raw),
