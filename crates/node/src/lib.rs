@@ -5,6 +5,8 @@
 //!
 //! - `node`: the machine's parts and what comes in
 //! - `dispatch`: control messages to whom they concern
+//! - `engage`: a decision of control as traffic on one path or several
+//! - `multipath`: rules of the operator for several paths at once
 //! - `settle`: what the parts say to one another, and what goes out
 //! - `steering`: decisions of control as policies of the data plane
 //! - `destination`: flows to where no router is, over an egress
@@ -17,7 +19,9 @@
 pub mod config;
 pub mod destination;
 mod dispatch;
+mod engage;
 pub mod event;
+pub mod multipath;
 mod node;
 pub mod pay;
 pub mod ping;
@@ -27,6 +31,6 @@ mod steering;
 pub mod view;
 
 pub use config::{Boot, NodeConfig};
-pub use event::{LedgerFact, NodeEvent, PathChange, Transmit};
+pub use event::{LedgerFact, NodeEvent, PathChange, PathShares, Transmit};
 pub use node::Node;
-pub use srwan_dataplane::{Delivery, Frame, KeyLife, Verdict};
+pub use srwan_dataplane::{Delivery, Frame, KeyLife, Spread, Verdict};

@@ -143,6 +143,7 @@ impl Node {
             self.settling.event(NodeEvent::Release { endpoint, prefixes });
         }
         self.watch_endpoints(now);
+        self.apply_rules(now);
         self.settle(now);
     }
 

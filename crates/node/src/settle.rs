@@ -3,18 +3,15 @@
 //! `settle` runs at the end of every input: it carries events of the data plane to control, decisions of control to
 //! steering and the payer, and the wishes of payer and payee to the data plane and the shell, until nothing is left.
 
-use crate::event::{NodeEvent, PathChange, Transmit};
+use crate::event::{NodeEvent, Transmit};
 use crate::node::Node;
 use crate::pay::{Hop, LanePhase, PathKey, PayAction, ServedTerms, Terms};
 use crate::ping::PingSend;
 use crate::statement::PeerOctets;
-use crate::steering::EngagedPath;
 use rand_chacha::rand_core::Rng;
-use srwan_control::{
-    ControlEvent, LaneState, PathKey as ObservedKey, PolicyChange, Reach as ControlReach,
-};
+use srwan_control::{ControlEvent, LaneState, PathKey as ObservedKey, Reach as ControlReach};
 use srwan_dataplane::{Event, LaneEntry, Reach};
-use srwan_wire::id::{LaneLabel, NodeId, Octets, PathId};
+use srwan_wire::id::{LaneLabel, NodeId, Octets};
 use srwan_wire::oam::{Oam, Relays};
 use srwan_wire::receipt::Price;
 use srwan_wire::time::Instant;
@@ -230,6 +227,7 @@ impl Node {
     fn on_control(&mut self, event: ControlEvent, now: Instant) {
         match event {
             ControlEvent::PolicyChange(change) => self.on_policy(change),
+            ControlEvent::SpreadChange(change) => self.on_spread(change),
             ControlEvent::LaneWanted { endpoint, relays } => self.want_lane(endpoint, relays, now),
             ControlEvent::LaneUnwanted { endpoint, relays } => {
                 self.payer.unwant(&PathKey { relays, endpoint }, now);
@@ -247,44 +245,6 @@ impl Node {
                 self.settling.event(NodeEvent::Reporter(is_me));
             }
         }
-    }
-
-    fn on_policy(&mut self, change: PolicyChange) {
-        let endpoint = change.endpoint;
-        let was_engaged = self.steering.engaged(endpoint).is_some();
-        let engaged =
-            change.active.clone().and_then(|relays| self.payable(endpoint, relays, change.path));
-        let is_engaged = engaged.is_some();
-        self.steering.set(endpoint, engaged, &mut self.dataplane);
-        let prefixes = self.steering.prefixes(endpoint).to_vec();
-        match (was_engaged, is_engaged) {
-            (false, true) => self.settling.event(NodeEvent::Engage { endpoint, prefixes }),
-            (true, false) => self.settling.event(NodeEvent::Release { endpoint, prefixes }),
-            (true, true) | (false, false) => {}
-        }
-        let reason = crate::view::cause_text(&change);
-        let (from, to) = (change.previous, change.active);
-        self.settling.event(NodeEvent::PathChanged(PathChange { endpoint, from, to, reason }));
-    }
-
-    /// The path with the lane that pays for it; `None` if it has relays and no lane is ready.
-    fn payable(
-        &mut self,
-        endpoint: NodeId,
-        relays: Vec<NodeId>,
-        path: PathId,
-    ) -> Option<EngagedPath> {
-        let key = PathKey { relays, endpoint };
-        let lane = self.payer.ready_label(&key);
-        let is_free = self.terms(&key).is_some_and(|terms| terms.price == Price(0));
-        let inner_mtu = self.control.inner_mtu(endpoint, &key.relays);
-        let PathKey { relays, .. } = key;
-        (relays.is_empty() || lane.is_some() || is_free).then_some(EngagedPath {
-            relays,
-            lane,
-            path,
-            inner_mtu: inner_mtu.unwrap_or(self.config.inner_mtu),
-        })
     }
 
     fn want_lane(&mut self, endpoint: NodeId, relays: Vec<NodeId>, now: Instant) {
@@ -307,7 +267,7 @@ impl Node {
     }
 
     /// The lane's price is the dearest hop's; `None` if one of them never carries.
-    fn terms(&self, path: &PathKey) -> Option<Terms> {
+    pub(crate) fn terms(&self, path: &PathKey) -> Option<Terms> {
         let nodes = path.relays.iter().chain([&path.endpoint]);
         let prices: Option<Vec<u64>> = nodes.map(|n| self.members.get(n)?.price).collect();
         let price = prices?.into_iter().max()?;
@@ -372,28 +332,6 @@ impl Node {
 
     fn tell_lane(&mut self, path: &PathKey, state: LaneState, now: Instant) {
         self.control.handle_lane(path.endpoint, &path.relays, state, now);
-    }
-
-    /// A lane is ready: the headend installs it for itself, and an engaged path of its goes over to it.
-    fn pay_with(&mut self, path: &PathKey, label: LaneLabel, now: Instant) {
-        let Some(lane) = self.payer.views().find(|view| view.label == label) else { return };
-        let entry = LaneEntry {
-            label,
-            previous: self.config.node,
-            next: Some(path.relays.first().copied().unwrap_or(path.endpoint)),
-            octets: Octets(0),
-            allowed: lane.receipt,
-        };
-        if self.dataplane.install_lane(entry).is_err() {
-            return;
-        }
-        self.settling.hurry(now);
-        let engaged =
-            self.steering.engaged(path.endpoint).filter(|e| e.relays == path.relays).cloned();
-        if let Some(engaged) = engaged {
-            let renewed = EngagedPath { lane: Some(label), ..engaged };
-            self.steering.set(path.endpoint, Some(renewed), &mut self.dataplane);
-        }
     }
 
     fn tick_pings(&mut self, now: Instant) {

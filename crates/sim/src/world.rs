@@ -8,6 +8,7 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use srwan_control::{LivenessConfig, PolicyConfig};
 use srwan_dataplane::{HEADROOM, Identity, TAILROOM};
+use srwan_node::multipath::MultipathRule;
 use srwan_node::view::NodeView;
 use srwan_node::{Boot, Frame, KeyLife, LedgerFact, Node, NodeConfig, NodeEvent, Verdict};
 use srwan_wire::id::{GroupId, NodeId};
@@ -48,6 +49,8 @@ pub struct WorldConfig {
     pub key_life: KeyLife,
     /// MTU of every host's TUN interface. **Units:** octets.
     pub inner_mtu: u16,
+    /// Rules for several paths at once, by the router (its index) that has them; router `i` is called `r{i}`.
+    pub multipath: Vec<(usize, MultipathRule)>,
 }
 
 impl WorldConfig {
@@ -64,6 +67,7 @@ impl WorldConfig {
             lane_cap: 5_000_000_000,
             key_life: KeyLife::default(),
             inner_mtu: 1_380,
+            multipath: Vec::new(),
         }
     }
 }
@@ -359,6 +363,11 @@ impl Builder {
         Node::new(config, draw(&mut self.rng), now)
     }
 
+    fn rules(&self, index: usize) -> Vec<MultipathRule> {
+        let own = self.config.multipath.iter().filter(|(router, _)| *router == index);
+        own.map(|(_, rule)| rule.clone()).collect()
+    }
+
     fn price(&self, index: usize) -> Option<Price> {
         (!self.config.measure_only.contains(&index)).then_some(self.config.price)
     }
@@ -401,6 +410,7 @@ impl Builder {
             pulse_interval: self.config.pulse_interval,
             liveness: LivenessConfig::default(),
             policy: PolicyConfig::default(),
+            multipath: self.rules(index),
             inner_mtu: self.config.inner_mtu,
             key_life: self.config.key_life,
             last_stamp: Timestamp::default(),

@@ -2,6 +2,7 @@
 
 mod money;
 mod mtu;
+mod multipath;
 mod one_ended;
 mod paths;
 mod rekey;
