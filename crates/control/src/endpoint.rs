@@ -431,7 +431,8 @@ impl Endpoint {
             let (endpoint, relays) = (self.node, relays.as_slice().to_vec());
             context.events.push_back(ControlEvent::LaneWanted { endpoint, relays });
         }
-        self.tracks.insert(id, Track::new(relays, is_paid, context.liveness, start));
+        let track = Track::new(relays, is_paid, context.liveness, start);
+        self.tracks.insert(id, Track { is_lane_asked: is_paid, ..track });
         self.challenger = Some(id);
     }
 

@@ -292,12 +292,22 @@ impl PathMeter {
         self.samples.back().map(|sample| sample.1)
     }
 
+    /// The shortest one-way delay of the last samples, by the two clocks: without most of the queues.
+    pub(crate) fn least_forward(&self) -> Option<Owd> {
+        self.samples.iter().map(|sample| sample.1).min()
+    }
+
     pub(crate) fn jitter(&self) -> Duration {
         Duration::from_nanos(self.jitter_ns.unsigned_abs())
     }
 
     pub(crate) fn loss(&self) -> Loss {
         Loss::of(count(self.lost), count(self.outcomes.len()))
+    }
+
+    /// The loss, if there are outcomes enough to say; else none.
+    pub(crate) fn settled_loss(&self) -> Loss {
+        if self.outcomes.len() < OUTCOMES_MIN { Loss::NONE } else { self.loss() }
     }
 
     /// Misses in a row that mean a blackout: the fewest that iid loss as measured brings about less

@@ -51,6 +51,12 @@ impl Bounds {
         self.max.saturating_add(1)
     }
 
+    /// After a black hole. Whether the size in use does not pass any more or only its probes were lost is not
+    /// known: it is tried again, first of all, while the base size is in use.
+    fn doubt(self, passes: u16) -> Phase {
+        self.fall(if passes <= self.base { passes } else { self.open() })
+    }
+
     /// The base state, or the error state if it cannot hold.
     fn fall(self, below: u16) -> Phase {
         if below <= self.base { Phase::Error } else { Phase::Base { below } }
@@ -188,7 +194,7 @@ fn searching((passes, below, trial): (u16, u16, u16), event: Event, bounds: Boun
     match event {
         Event::Passed(size) => bounds.search(passes.max(size), below),
         Event::Lost => bounds.search(passes, trial),
-        Event::BlackHole => bounds.fall(passes),
+        Event::BlackHole => bounds.doubt(passes),
         Event::Refused(size) if size <= passes => bounds.fall(size),
         Event::Refused(size) if size <= trial => bounds.search(passes, size),
         Event::Up | Event::Down | Event::Refused(_) | Event::Raise => {
@@ -200,7 +206,7 @@ fn searching((passes, below, trial): (u16, u16, u16), event: Event, bounds: Boun
 fn complete(passes: u16, event: Event, bounds: Bounds) -> Phase {
     match event {
         Event::Passed(size) => Phase::Complete { passes: passes.max(size) },
-        Event::BlackHole => bounds.fall(passes),
+        Event::BlackHole => bounds.doubt(passes),
         Event::Refused(size) if size <= passes => bounds.fall(size),
         Event::Raise => bounds.search(passes, bounds.open()),
         Event::Up | Event::Down | Event::Lost | Event::Refused(_) => Phase::Complete { passes },
@@ -291,7 +297,7 @@ mod tests {
             (SECOND, BlackHole, ERROR),
             (last, Passed(1_291), Phase::Complete { passes: 1_291 }),
             (last, Lost, Phase::Complete { passes: 1_283 }),
-            (last, BlackHole, Phase::Base { below: 1_283 }),
+            (last, BlackHole, BASE),
             (last, Refused(1_200), Phase::Base { below: 1_200 }),
             (last, Down, Phase::Disabled { known: Some(1_283) }),
             (last, Up, last),
@@ -302,7 +308,7 @@ mod tests {
     #[test]
     fn a_found_size_is_left_for_a_black_hole_a_refusal_or_a_new_search() {
         check(&[
-            (FOUND, BlackHole, FALLEN),
+            (FOUND, BlackHole, BASE),
             (AT_BASE, BlackHole, ERROR),
             (FOUND, Refused(1_300), FALLEN),
             (FOUND, Refused(1_301), FOUND),

@@ -42,7 +42,20 @@ const RAISE_AFTER: Duration = Duration::from_secs(600);
 /// A path that does not carry the base size is asked again after this: as often as an idle one is confirmed.
 const ERROR_RETRY: Duration = CONFIRM_IDLE;
 
-/// Probes whose answers are waited for: two questions of at most 15 probes each.
+/// Confirming probes whose outcomes are remembered: half a minute in use.
+const OUTCOMES_MAX: usize = 32;
+
+/// Outcomes that an estimate of their loss needs.
+const OUTCOMES_MIN: usize = 8;
+
+/// False alarms that the usual loss of large packets may cause: one in so many questions, an hour in
+/// use. A full queue drops large packets before small ones, so the loss of small probes says too little.
+const QUESTIONS_PER_FALSE_ALARM: u64 = 3_600;
+
+/// Most probes of one question, whatever the loss: with them a black hole lasts 5 s.
+const PROBES_MOST: u8 = 12;
+
+/// Probes whose answers are waited for: two questions of at most [`PROBES_MOST`] each.
 const IN_FLIGHT_MAX: usize = 32;
 
 /// How the path is at this moment.
@@ -104,6 +117,10 @@ pub(crate) struct PathMtu {
     confirmation: Question,
     raise_at: Instant,
     was_in_use: bool,
+    /// Whether the base size ever passed since the path was last in error.
+    is_proven: bool,
+    /// Which of the last confirming probes were answered.
+    outcomes: VecDeque<bool>,
     next_seq: u32,
     in_flight: VecDeque<SizedProbe>,
 }
@@ -119,6 +136,8 @@ impl PathMtu {
             confirmation: question,
             raise_at: now + RAISE_AFTER,
             was_in_use: false,
+            is_proven: false,
+            outcomes: VecDeque::new(),
             next_seq: 1,
             in_flight: VecDeque::new(),
         }
@@ -129,9 +148,9 @@ impl PathMtu {
         self.phase.inner_mtu(self.bounds)
     }
 
-    /// Whether packets of a usual size were seen to pass.
+    /// Whether packets of a usual size were seen to pass, and not seen to fail since.
     pub(crate) fn is_proven(&self) -> bool {
-        self.phase.confirmed().is_some()
+        self.is_proven
     }
 
     /// Whether packets of a usual size were seen not to pass, although the path is up.
@@ -157,6 +176,7 @@ impl PathMtu {
 
     /// Moves time on; every probe that is due.
     pub(crate) fn handle_timeout(&mut self, pace: Pace, now: Instant) -> Vec<SizedProbe> {
+        let pace = Pace { probes: self.probes_for_loss(pace.probes), ..pace };
         self.note_use(pace.in_use, now);
         if matches!(self.phase, Phase::Complete { .. }) && self.raise_at <= now {
             self.happen(Event::Raise, now);
@@ -169,6 +189,7 @@ impl PathMtu {
     pub(crate) fn handle_answer(&mut self, seq: u32, pace: Pace, now: Instant) {
         let Some(index) = self.in_flight.iter().position(|probe| probe.seq == seq) else { return };
         let Some(probe) = self.in_flight.remove(index) else { return };
+        self.note_outcomes(probe);
         self.happen(Event::Passed(probe.size), now);
         if self.phase.confirmed().is_some_and(|passes| probe.size >= passes) {
             self.confirmation = Question { sent: 0, at: now + pace.confirm_every() };
@@ -186,6 +207,36 @@ impl PathMtu {
             self.confirmation.at = now;
         }
         self.was_in_use = in_use;
+    }
+
+    /// The probes before this one of the same question were lost, if it confirms the size in use.
+    fn note_outcomes(&mut self, answered: SizedProbe) {
+        if self.phase.confirmed() != Some(answered.size) {
+            return;
+        }
+        let first = self.next_seq.wrapping_sub(u32::from(self.confirmation.sent));
+        let lost = answered.seq.saturating_sub(first);
+        let outcomes = (0..lost).map(|_| false).chain([true]);
+        self.outcomes.extend(outcomes);
+        while self.outcomes.len() > OUTCOMES_MAX {
+            self.outcomes.pop_front();
+        }
+    }
+
+    /// The fewest probes of a question that the usual loss of large packets takes all of less than once an hour.
+    fn probes_for_loss(&self, least: u8) -> u8 {
+        if self.outcomes.len() < OUTCOMES_MIN {
+            return least;
+        }
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        let lost = count(self.outcomes.iter().filter(|was_answered| !**was_answered).count());
+        let of = count(self.outcomes.len());
+        let (mut run_ppb, mut probes) = (1_000_000_000_u64, 0);
+        while probes < PROBES_MOST && run_ppb * QUESTIONS_PER_FALSE_ALARM > 1_000_000_000 {
+            run_ppb = run_ppb * lost / of;
+            probes += 1;
+        }
+        probes.max(least)
     }
 
     /// The next probe of a question if it is due, or its verdict.
@@ -249,6 +300,11 @@ impl PathMtu {
         if event == Event::Raise || !matches!(before, Phase::Complete { .. }) {
             self.raise_at = now + RAISE_AFTER;
         }
+        match self.phase {
+            Phase::Error => self.is_proven = false,
+            Phase::Searching { .. } | Phase::Complete { .. } => self.is_proven = true,
+            Phase::Disabled { .. } | Phase::Base { .. } => {}
+        }
         // Answers to probes from before say nothing about a path that has changed.
         if matches!(event, Event::Down | Event::BlackHole) {
             self.in_flight.clear();
@@ -272,6 +328,8 @@ mod tests {
         now: Instant,
         answers: VecDeque<(Instant, u32)>,
         sent: Vec<(Instant, u16)>,
+        loss_percent: u64,
+        random: u64,
     }
 
     impl Wire {
@@ -279,7 +337,8 @@ mod tests {
             let now = Instant::ZERO + Duration::from_secs(1);
             let mut mtu = PathMtu::new(max, now);
             mtu.set_up(true, now);
-            Self { mtu, carries, pace: PACE, now, answers: VecDeque::new(), sent: Vec::new() }
+            let (answers, sent) = (VecDeque::new(), Vec::new());
+            Self { mtu, carries, pace: PACE, now, answers, sent, loss_percent: 0, random: 7 }
         }
 
         fn run(&mut self, length: Duration) {
@@ -300,7 +359,11 @@ mod tests {
             }
             for probe in self.mtu.handle_timeout(self.pace, self.now) {
                 self.sent.push((self.now, probe.size));
-                if probe.size <= self.carries {
+                self.random ^= self.random << 13;
+                self.random ^= self.random >> 7;
+                self.random ^= self.random << 17;
+                let is_lost = self.random % 100 < self.loss_percent;
+                if probe.size <= self.carries && !is_lost {
                     self.answers.push_back((self.now + self.pace.rtt, probe.seq));
                 }
             }
@@ -360,6 +423,33 @@ mod tests {
         wire.carries = 1_200;
         let took = wire.until(1_200);
         assert!(took <= Duration::from_millis(2_500) + 2 * RTT, "{took:?}");
+    }
+
+    #[test]
+    fn a_false_alarm_is_over_after_two_round_trips() {
+        let mut wire = Wire::new(1_380, 1_400);
+        wire.run(secs(10));
+        wire.carries = 1_200;
+        wire.until(1_200);
+        wire.carries = 1_400;
+        wire.run(3 * RTT);
+        assert_eq!(wire.mtu.inner_mtu(), Some(1_380));
+        assert!(wire.mtu.is_proven());
+    }
+
+    #[test]
+    fn a_full_queue_that_drops_large_packets_is_no_black_hole_for_long() {
+        let mut wire = Wire::new(1_380, 1_400);
+        wire.loss_percent = 30;
+        let mut alarms = 0;
+        let mut before = None;
+        for _ in 0..36_000 {
+            wire.run(Duration::from_millis(100));
+            let mtu = wire.mtu.inner_mtu();
+            alarms += usize::from(before == Some(1_380) && mtu != Some(1_380));
+            before = mtu;
+        }
+        assert!(alarms <= 5, "{alarms} false alarms in an hour of 30 % loss");
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! The paths are written out by the operator with their weights, or chosen: the default path and the
 //! cheapest candidates that share no relay with it or one another (for copies, no autonomous system
 //! either: two paths that die together are one). Each is probed, confirmed and paid like any other
-//! path. What shares the traffic at a moment is what is usable then, less what loses packets or
-//! varies much while another does not (copies take it too); for packets that take turns also less what is slower than the fastest.
+//! path. What shares the traffic at a moment is what is usable then, less what loses much while
+//! another does not (copies take it too); for packets that take turns also less what is slower than the fastest.
 //!
 //! While an endpoint has such a rule and no pin, nothing is judged and nothing stands by: a path that
 //! dies is simply left out.
@@ -31,8 +31,17 @@ pub const SPREAD_PATHS_MAX: usize = 4;
 const EQUAL_WITHIN: Duration = Duration::from_millis(10);
 
 /// A path that takes turns stays until its delay differs by more than this, so that it does not come
-/// and go at the edge. The endpoint waits longer (50 ms), for the jitter on top.
-const UNEQUAL_FROM: Duration = Duration::from_millis(20);
+/// and go with its queue, which the packets that it gets fill themselves. The endpoint waits 100 ms.
+const UNEQUAL_FROM: Duration = Duration::from_millis(40);
+
+/// A path that loses so many packets is left out while another does not: more than TCP loses where it
+/// fills a queue.
+///
+/// - **Units:** parts per million.
+const LOSSY_FROM_PPM: u32 = 100_000;
+
+/// A path that was left out for its loss comes back below this. **Units:** parts per million.
+const LOSSY_UNTIL_PPM: u32 = 50_000;
 
 /// How packets are spread over the paths.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -198,11 +207,20 @@ impl Endpoint {
         let is_paid = !relays.as_slice().is_empty() && surveyed.is_none_or(|c| c.price != Some(0));
         let start = Start { now: context.now, phase: context.rng.below(context.liveness.interval) };
         let id = self.free_id();
-        if is_paid {
-            let (endpoint, relays) = (self.node, relays.as_slice().to_vec());
-            context.events.push_back(ControlEvent::LaneWanted { endpoint, relays });
-        }
         self.tracks.insert(id, Track::new(relays, is_paid, context.liveness, start));
+    }
+
+    /// Asks for the lanes of paths that probes have confirmed: a path that does not work locks no coins.
+    fn ask_lanes(&mut self, context: &mut Context<'_>) {
+        let endpoint = self.node;
+        for track in self.tracks.values_mut() {
+            let is_due = track.meter.is_confirmed() && !track.is_lane_asked;
+            if is_due && track.lane.is_some() {
+                track.is_lane_asked = true;
+                let relays = track.relays.as_slice().to_vec();
+                context.events.push_back(ControlEvent::LaneWanted { endpoint, relays });
+            }
+        }
     }
 
     /// Moves time on: gives up paths that take too long, and tells the node who shares the traffic
@@ -213,6 +231,7 @@ impl Endpoint {
         if !self.is_spread() {
             return self.tell_shares(mode, Vec::new(), context);
         }
+        self.ask_lanes(context);
         self.tracks.values_mut().for_each(|track| track.was_usable |= track.is_usable());
         let is_late = |track: &Track| {
             let age = context.now.since(track.since);
@@ -223,11 +242,11 @@ impl Endpoint {
         let late: Vec<PathId> =
             self.tracks.iter().filter(|(_, track)| is_late(track)).map(|(id, _)| *id).collect();
         late.into_iter().for_each(|id| self.fail(id, context));
-        let shares = self.usable_shares(mode, context);
+        let shares = self.usable_shares(mode);
         self.tell_shares(mode, shares, context);
     }
 
-    fn usable_shares(&self, mode: SpreadMode, context: &Context<'_>) -> Vec<SpreadPath> {
+    fn usable_shares(&self, mode: SpreadMode) -> Vec<SpreadPath> {
         let Some(spread) = &self.spread else { return Vec::new() };
         let usable: Vec<(PathId, &Track, u8)> = spread
             .wanted
@@ -238,19 +257,18 @@ impl Endpoint {
                 Some((id, track, *weight))
             })
             .collect();
-        let is_well = |track: &Track| {
-            let conditions = track.meter.conditions();
-            !conditions.lossy && !conditions.jittery
+        let is_well = |id: &PathId, track: &Track| {
+            let most = if self.has_share(*id) { LOSSY_FROM_PPM } else { LOSSY_UNTIL_PPM };
+            track.meter.settled_loss().ppm() < most
         };
-        let some_are_well = usable.iter().any(|(_, track, _)| is_well(track));
-        let forward = |track: &Track| Some(track.figures(context.policy, context.now)?.forward);
-        let well = |track: &&Track| !some_are_well || is_well(track);
-        let fastest =
-            usable.iter().map(|(_, track, _)| *track).filter(well).filter_map(forward).min();
+        let some_are_well = usable.iter().any(|(id, track, _)| is_well(id, track));
+        let is_fit = |id: &PathId, track: &Track| !some_are_well || is_well(id, track);
+        let fit = usable.iter().filter(|(id, track, _)| is_fit(id, track));
+        let fastest = fit.filter_map(|(_, track, _)| track.meter.least_forward()).min();
         let shares = |id: PathId, track: &Track| match mode {
             SpreadMode::Copies => true,
-            SpreadMode::Flows => well(&track),
-            SpreadMode::Packets => well(&track) && self.is_equal(id, forward(track), fastest),
+            SpreadMode::Flows => is_fit(&id, track),
+            SpreadMode::Packets => is_fit(&id, track) && self.is_equal(id, track, fastest),
         };
         usable
             .into_iter()
@@ -263,10 +281,14 @@ impl Endpoint {
     }
 
     /// Whether a path is as fast as the fastest, or nearly so if it takes turns already.
-    fn is_equal(&self, path: PathId, delay: Option<Owd>, fastest: Option<Owd>) -> bool {
-        let is_in = self.shares().iter().any(|share| share.path == path);
-        let most = Owd::from_duration(if is_in { UNEQUAL_FROM } else { EQUAL_WITHIN });
-        delay.zip(fastest).is_some_and(|(delay, fastest)| delay - fastest <= most)
+    fn is_equal(&self, path: PathId, track: &Track, fastest: Option<Owd>) -> bool {
+        let most = if self.has_share(path) { UNEQUAL_FROM } else { EQUAL_WITHIN };
+        let delays = track.meter.least_forward().zip(fastest);
+        delays.is_some_and(|(delay, fastest)| delay - fastest <= Owd::from_duration(most))
+    }
+
+    fn has_share(&self, path: PathId) -> bool {
+        self.shares().iter().any(|share| share.path == path)
     }
 
     fn tell_shares(&mut self, mode: SpreadMode, paths: Vec<SpreadPath>, context: &mut Context<'_>) {

@@ -47,6 +47,8 @@ pub(crate) struct Track {
     pub(crate) next_hop_sample: Instant,
     /// Whether it was usable at any time.
     pub(crate) was_usable: bool,
+    /// Whether its lane was asked for.
+    pub(crate) is_lane_asked: bool,
     /// `None`: nobody on it asks for a lane.
     pub(crate) lane: Option<LaneState>,
     pub(crate) hops: BTreeMap<NodeId, HopFigures>,
@@ -68,6 +70,7 @@ impl Track {
             next_probe: start.now + start.phase,
             next_hop_sample: start.now,
             was_usable: false,
+            is_lane_asked: false,
             lane: is_paid.then_some(LaneState::Pending),
             hops: BTreeMap::new(),
         }

@@ -10,7 +10,7 @@ use srwan_wire::path_group::PathGroup;
 use srwan_wire::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 
-/// Octets that wait at most in one router, whoever sent them: 50 ms at 1.3 Gbit/s. Beyond it nothing
+/// Octets that wait at most in one router, whoever sent them: 100 ms at 670 Mbit/s. Beyond it nothing
 /// waits: packets are delivered as they come.
 pub const HELD_OCTETS_MAX: usize = 8 << 20;
 
@@ -136,11 +136,11 @@ mod tests {
         assert_eq!(sequencer.arrive(position(1, 1), b"a", at(0)), Place::Held);
         assert_eq!(sequencer.arrive(position(2, 0), b"b", at(10)), Place::Now);
         assert_eq!(sequencer.arrive(position(2, 2), b"c", at(20)), Place::Held);
-        assert_eq!(sequencer.poll_timeout(), Some(at(50)));
-        sequencer.handle_timeout(at(50));
+        assert_eq!(sequencer.poll_timeout(), Some(at(100)));
+        sequencer.handle_timeout(at(100));
         let (packet, origin) = (b"a".to_vec(), NodeId::new(1).unwrap());
         assert_eq!(sequencer.pop(), Some(Delivery { packet, origin }));
-        assert_eq!((sequencer.pop(), sequencer.poll_timeout()), (None, Some(at(70))));
+        assert_eq!((sequencer.pop(), sequencer.poll_timeout()), (None, Some(at(120))));
     }
 
     #[test]

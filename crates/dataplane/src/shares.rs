@@ -160,7 +160,7 @@ mod tests {
         }
 
         #[test]
-        fn every_round_gives_each_path_exactly_its_turns(weights in weights(), rounds in 1_usize..4) {
+        fn each_round_gives_a_path_exactly_its_turns(weights in weights(), rounds in 1_usize..4) {
             let total: usize = weights.iter().map(|weight| usize::from(*weight)).sum();
             let mut turns = Turns::default();
             for _ in 0..rounds {

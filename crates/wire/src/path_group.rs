@@ -1,5 +1,5 @@
-//! Path ids that share one packet counter, so that the endpoint can tell the order and the sameness of packets that came
-//! by different paths.
+//! Path ids that share one packet counter, so that the endpoint can tell the order and the sameness of packets that
+//! came by different paths.
 //!
 //! ```text
 //!  7 6 5 4 3 2 1 0

@@ -106,16 +106,16 @@ fn packets_take_turns_only_on_paths_of_equal_delay() {
     let mut world =
         settled(explicit(SpreadMode::Packets, &[(&[], 1), (&[2], 1), (&[5], 1)]), &Plan::new(6));
     assert_eq!(shares(&world), [(0, 1), (2, 1)], "over router 5 it takes twice as long");
-    world.change(1, 2, |link| link.delay_ns += 10 * MS);
-    world.run_for(2 * SECOND);
-    assert_eq!(shares(&world), [(0, 1), (2, 1)], "14 ms of difference are borne");
+    world.change(1, 2, |link| link.delay_ns += 30 * MS);
+    world.run_for(5 * SECOND);
+    assert_eq!(shares(&world), [(0, 1), (2, 1)], "34 ms of difference are borne");
     world.change(1, 2, |link| link.delay_ns += 20 * MS);
-    world.run_for(2 * SECOND);
+    world.run_for(5 * SECOND);
     assert_eq!(shares(&world), [(0, 1)]);
     world.change(1, 2, |link| link.delay_ns -= 20 * MS);
-    world.run_for(2 * SECOND);
+    world.run_for(5 * SECOND);
     assert_eq!(shares(&world), [(0, 1)], "what was left out must be nearer to come back");
-    world.change(1, 2, |link| link.delay_ns -= 10 * MS);
+    world.change(1, 2, |link| link.delay_ns -= 30 * MS);
     world.run_for(40 * SECOND);
     assert_eq!(shares(&world), [(0, 1), (2, 1)]);
 }
