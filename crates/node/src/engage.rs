@@ -1,4 +1,5 @@
-//! From a decision of control to traffic on one path, or on several: with the lanes that pay, and with the host's routes.
+//! From a decision of control to traffic on one path, or on several: with the lanes that pay, and with the routes of
+//! the host.
 
 use crate::event::{NodeEvent, PathChange, PathShares};
 use crate::node::Node;

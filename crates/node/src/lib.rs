@@ -27,7 +27,7 @@ pub mod pay;
 pub mod ping;
 mod settle;
 pub mod statement;
-mod steering;
+pub mod steering;
 pub mod view;
 
 pub use config::{Boot, NodeConfig};

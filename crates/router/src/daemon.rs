@@ -289,6 +289,7 @@ fn node_config(
             hold_down: config.policy.hold_down,
             relays_max: config.policy.relays_max,
         },
+        multipath: config.multipath.clone(),
         inner_mtu: config.tun.mtu,
         key_life: config.key_life,
         last_stamp: Timestamp::default(),

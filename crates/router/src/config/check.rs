@@ -12,6 +12,7 @@ use srwan_wire::roster::{
     CITY_OCTETS_MAX, ENDPOINTS_MAX, Location, MemberError, NAME_OCTETS_MAX, PREFIXES_MAX,
 };
 
+use super::multipath;
 use super::price;
 use super::raw::RawConfig;
 use super::{Clock, Config, Controller, Egress, Geo, Ledger, Liveness, Policy, Tun};
@@ -47,7 +48,7 @@ impl Source<'_> {
         Fault::new(code, format!("{}{place}: `{key}` is refused", self.file), why, fix)
     }
 
-    fn range(&self, key: &str, why: impl Into<String>) -> Fault {
+    pub fn range(&self, key: &str, why: impl Into<String>) -> Fault {
         self.refuse(fault::CONFIG_RANGE, key, why)
     }
 
@@ -58,7 +59,8 @@ impl Source<'_> {
         for (index, line) in self.text.lines().enumerate() {
             let line = line.trim();
             if let Some(heading) = line.strip_prefix('[') {
-                current = heading.split(']').next().unwrap_or("").trim();
+                let name = heading.trim_start_matches('[').split(']').next();
+                current = name.unwrap_or("").trim();
             } else if current == section
                 && line.split('=').next().is_some_and(|name| name.trim() == key)
             {
@@ -107,6 +109,7 @@ pub fn check(raw: RawConfig, source: &Source) -> Result<Config, Fault> {
             .ok_or_else(|| source.range("session.rekey_s", "not between 2 and 120"))?,
         liveness: liveness(&raw, source)?,
         policy: policy(&raw, source)?,
+        multipath: multipath::rules(&raw, source)?,
         clock: clock(&raw, source)?,
         price: price::parse(&raw.price.coins_per_gb)
             .ok_or_else(|| source.range("price.coins_per_gb", "not a decimal price, nor inf"))?,

@@ -1,6 +1,7 @@
 //! The configuration through its public door: text in, `Config` or a fault with code, line and hint out.
 
 use super::*;
+use srwan_control::SpreadMode;
 use std::collections::BTreeSet;
 
 const MINIMAL: &str = r#"
@@ -72,11 +73,39 @@ fn values_out_of_range_are_refused_with_line_and_key() {
         ("[session]\nrekey_s = 1\n", "session.rekey_s", 10),
         ("[session]\nrekey_s = 121\n", "session.rekey_s", 10),
         ("[pulse]\ninterval_ms = 1\n", "pulse.interval_ms", 10),
+        ("[[multipath]]\nendpoint = \"a\"\nmode = \"x\"\n", "multipath.mode", 11),
+        ("[[multipath]]\nendpoint = \"a\"\npaths = 1\n", "multipath.paths", 11),
+        ("[[multipath]]\nendpoint = \"a\"\nvia = [[], []]\n", "multipath.via", 11),
+        ("[[multipath]]\nendpoint = \"a\"\nweights = [1]\n", "multipath.weights", 11),
     ] {
         let fault = refused(extra);
         assert_eq!(fault.code, fault::CONFIG_RANGE, "{extra}");
         assert_eq!(fault.what, format!("router.toml:{line}: `{key}` is refused"), "{extra}");
     }
+}
+
+#[test]
+fn a_rule_for_several_paths_is_read_with_names_and_weights() {
+    let text = "[[multipath]]\nendpoint = \"sin\"\nmode = \"copies\"\npaths = 3\n\
+                [[multipath]]\nendpoint = \"fra\"\n\
+                via = [[], [\"lon\", \"ams\"]]\nweights = [1, 4]\n";
+    let config = parse(&format!("{MINIMAL}{text}")).unwrap();
+    let relays = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let copies = MultipathRule {
+        endpoint: "sin".into(),
+        mode: SpreadMode::Copies,
+        paths: 3,
+        explicit: vec![],
+    };
+    let flows = MultipathRule {
+        endpoint: "fra".into(),
+        mode: SpreadMode::Flows,
+        paths: 2,
+        explicit: vec![(relays(&[]), 1), (relays(&["lon", "ams"]), 4)],
+    };
+    assert_eq!(config.multipath, [copies, flows]);
+    let twice = "[[multipath]]\nendpoint = \"sin\"\n[[multipath]]\nendpoint = \"sin\"\n";
+    assert_eq!(refused(twice).code, fault::CONFIG_RANGE);
 }
 
 #[test]
@@ -124,13 +153,14 @@ fn a_missing_file_is_a_fault_of_its_own() {
 fn every_key_of_the_parser_is_documented_and_no_other() {
     let text = format!(
         "{MINIMAL}join_token_file = \"t\"\n[ledger]\nurl = \"http://a\"\n\
-         [location]\nlat = 0.0\nlon = 0.0\n"
+         [location]\nlat = 0.0\nlon = 0.0\n[[multipath]]\nendpoint = \"sin\"\n"
     );
     let raw: raw::RawConfig = toml::from_str(&text).unwrap();
     let table = toml::Table::try_from(&raw).unwrap();
     let mut accepted = BTreeSet::new();
     for (name, value) in &table {
-        match value.as_table() {
+        let first = value.as_array().and_then(|entries| entries.first());
+        match value.as_table().or(first.and_then(toml::Value::as_table)) {
             Some(section) => accepted.extend(section.keys().map(|key| format!("{name}.{key}"))),
             None => drop(accepted.insert(name.clone())),
         }

@@ -2,11 +2,11 @@
 
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::text::{Noted, indented, ms, ms_with_error, noted_table, or_dash, via};
+use crate::text::{Noted, indented, ms, ms_with_error, noted_table, octets, or_dash, via};
 use clap::Subcommand;
 use serde::Serialize;
 use srwan_api::http::{ApiError, BlockingClient, escape};
-use srwan_api::router::{Candidate, Decision, EndpointPaths, Paths, Pin, Unpin, Why};
+use srwan_api::router::{Candidate, Decision, EndpointPaths, PathShare, Paths, Pin, Unpin, Why};
 use std::path::Path;
 
 /// `srwan path ...`
@@ -101,8 +101,20 @@ fn endpoint_text(paths: &EndpointPaths) -> String {
         head.push_str(&format!("; pinned {}", via(relays)));
     }
     let mut lines = indented(&head, 0);
+    lines.extend(paths.spread.as_ref().map(|spread| shares_text(spread, &paths.shares)));
     lines.push(candidates_text(&paths.candidates));
     lines.join("\n")
+}
+
+/// How several paths share the traffic, a line each.
+fn shares_text(spread: &str, shares: &[PathShare]) -> String {
+    let line = |share: &PathShare| {
+        let (path, percent, weight) = (via(&share.relays), share.percent, share.weight);
+        let (packets, sent) = (share.sent_packets, octets(share.sent_bytes));
+        format!("  {percent:.0}% {path} (weight {weight}): sent {sent} in {packets} packets")
+    };
+    let lines = shares.iter().map(line).collect::<Vec<_>>().join("\n");
+    format!("shared by {} paths, spread by {spread}:\n{lines}", shares.len())
 }
 
 /// Each candidate on a line, the rule that chose or excluded it below.
