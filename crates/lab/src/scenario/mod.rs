@@ -128,6 +128,8 @@ pub struct RouterOverrides {
     pub relays_max: Option<u8>,
     /// One-ended prefixes to keep measured.
     pub watch: Vec<IpNet>,
+    /// Rules for several paths at once, as the router's own config writes them; the router checks them.
+    pub multipath: Vec<toml::Table>,
 }
 
 /// Everything a directed link does to packets.

@@ -199,6 +199,7 @@ fn overrides(own: Option<&RawRouter>, common: &RawRouter, at: At) -> Result<Rout
         window: time("window_ms", own.window_ms, common.window_ms)?,
         relays_max: own.relays_max.or(common.relays_max),
         watch: own.watch.clone().or_else(|| common.watch.clone()).unwrap_or_default(),
+        multipath: own.multipath.clone().or_else(|| common.multipath.clone()).unwrap_or_default(),
     })
 }
 

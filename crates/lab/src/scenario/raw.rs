@@ -99,6 +99,7 @@ pub struct RawRouter {
     pub window_ms: Option<f64>,
     pub relays_max: Option<u8>,
     pub watch: Option<Vec<ipnet::IpNet>>,
+    pub multipath: Option<Vec<toml::Table>>,
 }
 
 /// One figure for both directions, or one for `a` to `b` and one for `b` to `a`.
