@@ -248,8 +248,28 @@ pub struct EndpointPaths {
     pub mode: String,
     /// Pinned relays' names, if pinned.
     pub pinned: Option<Vec<String>>,
+    /// `flows`, `packets` or `copies` if several paths may share the traffic; absent if not.
+    pub spread: Option<String>,
+    /// The paths that share it.
+    #[serde(default)]
+    pub shares: Vec<PathShare>,
     /// Active first, then standby, then by cost.
     pub candidates: Vec<Candidate>,
+}
+
+/// One of several paths that share the traffic to an endpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PathShare {
+    /// Relays' names in order; empty = the direct path.
+    pub relays: Vec<String>,
+    /// Its weight.
+    pub weight: u8,
+    /// Its part of the traffic by the weights, in percent; 100 for each path that gets copies.
+    pub percent: f64,
+    /// Packets sent over it since the router started.
+    pub sent_packets: u64,
+    /// Octets of them, without headers of the tunnel.
+    pub sent_bytes: u64,
 }
 
 /// One candidate path (RFC 9256) to an endpoint.
@@ -275,6 +295,8 @@ pub struct Candidate {
     pub jitter_us: Option<u64>,
     /// Octets per second last seen at the endpoint.
     pub throughput_bps: Option<u64>,
+    /// Largest inner packet that the path carries, in octets, if probes found it out.
+    pub inner_mtu: Option<u16>,
     /// Price in coins per GB; `0` for the default path.
     pub price_coins_per_gb: String,
     /// `none`, `wanted`, `opening`, `ready`, `refused` or `stalled`.

@@ -15,6 +15,11 @@ pub const EXTRA_PULSE_SPACING: Duration = Duration::from_secs(1);
 /// Intervals after which a row or a cell is unknown: I32 of the promises.
 pub const AGE_INTERVALS_MAX: u32 = 3;
 
+/// Inner packet that fits every path whose links carry 1,500 octets: docs/protocol.md, "MTU".
+///
+/// - **Units:** octets.
+pub const INNER_MTU_DEFAULT: u16 = 1_380;
+
 /// Everything that `Control::new` needs to know beside who it is.
 #[derive(Clone, Debug)]
 pub struct ControlConfig {
@@ -39,11 +44,14 @@ pub struct LivenessConfig {
     /// Probes that may stay unanswered in a row before a path is down (`detect_mult`): 4, I30.
     /// Rises with the loss.
     pub misses: u8,
+    /// Largest inner packet that a path is asked to carry: the MTU of the host's TUN interface.
+    /// **Units:** octets.
+    pub inner_mtu: u16,
 }
 
 impl Default for LivenessConfig {
     fn default() -> Self {
-        Self { interval: Duration::from_millis(100), misses: 4 }
+        Self { interval: Duration::from_millis(100), misses: 4, inner_mtu: INNER_MTU_DEFAULT }
     }
 }
 

@@ -24,7 +24,9 @@ use crate::observe::{Observations, ObservedPath, PathKey};
 use crate::outgoing::Outgoing;
 use crate::random::PhaseRng;
 use crate::reception::Change;
+use crate::return_path::ReturnPaths;
 use crate::rounds::Rounds;
+use crate::spread::SpreadConfig;
 use crate::survey::{Carrying, Ground, segments};
 use crate::track::HopFigures;
 
@@ -91,6 +93,8 @@ pub struct Control {
     pub(crate) graph: Graph,
     pub(crate) graph_at: Option<Instant>,
     pub(crate) endpoints: BTreeMap<NodeId, Endpoint>,
+    pub(crate) return_paths: ReturnPaths,
+    pub(crate) spreads: BTreeMap<NodeId, SpreadConfig>,
     pub(crate) returns: BTreeMap<NodeId, (Instant, Option<Vec<NodeId>>)>,
     pub(crate) observations: Observations,
     pub(crate) destinations: Destinations,
@@ -134,6 +138,8 @@ impl Control {
             graph: Graph::default(),
             graph_at: None,
             endpoints: BTreeMap::new(),
+            return_paths: ReturnPaths::new(),
+            spreads: BTreeMap::new(),
             returns: BTreeMap::new(),
             observations: Observations::default(),
             destinations: Destinations::default(),
@@ -156,8 +162,8 @@ impl Control {
         for member in roster.members.iter().filter(|member| member.node != me) {
             self.members
                 .entry(member.node)
-                .and_modify(|known| known.price = member.price)
-                .or_insert_with(|| Member::new(member.price, now));
+                .and_modify(|known| (known.price, known.asn) = (member.price, member.asn))
+                .or_insert_with(|| Member::new(member.price, member.asn, now));
         }
         let gone: Vec<NodeId> = self
             .endpoints
@@ -273,6 +279,7 @@ impl Control {
         match oam {
             Oam::Pulse(body) => self.handle_pulse(arrival, body, now),
             Oam::Probe(probe) => self.handle_probe(arrival, probe, now),
+            Oam::PaddedProbe(padded) => self.handle_probe(arrival, &padded.probe, now),
             Oam::Reflection(reflection) => self.handle_reflection(arrival, reflection, now),
             Oam::Destination(probe) => self.handle_destination(arrival, probe, now),
             Oam::LaneSetup(_)
@@ -296,6 +303,7 @@ impl Control {
     ) {
         if let Some(watched) = self.endpoints.get_mut(&endpoint) {
             watched.set_lane(relays, lane, &mut context!(self, now));
+            watched.run_spread(&mut context!(self, now));
         }
     }
 
@@ -307,11 +315,14 @@ impl Control {
             self.next_survey = now + SURVEY_INTERVAL;
             self.look_after_members(now);
             self.survey(now);
+            self.run_spreads(now);
         }
         for endpoint in self.endpoints.values_mut() {
             endpoint.handle_timeout(&mut context!(self, now));
+            endpoint.run_spread(&mut context!(self, now));
         }
         self.run_probes(now);
+        self.run_mtu(now);
         self.run_destinations(now);
     }
 
@@ -331,7 +342,10 @@ impl Control {
     #[must_use]
     pub fn poll_timeout(&self) -> Instant {
         let endpoints = self.endpoints.values().map(Endpoint::poll_timeout);
-        let others = endpoints.chain(self.next_greeting).chain(self.destinations.poll_timeout());
+        let others = endpoints
+            .chain(self.next_greeting)
+            .chain(self.destinations.poll_timeout())
+            .chain(self.return_timeout());
         others.fold(self.rounds.poll_timeout().min(self.next_survey), Instant::min)
     }
 

@@ -40,6 +40,8 @@ pub enum Cause {
     LaneLost,
     /// Another path is kept ready in place of the one before.
     StandbyChanged,
+    /// Other paths share the traffic than before.
+    Shares,
 }
 
 /// The rule that chose or excluded a candidate.
@@ -47,6 +49,13 @@ pub enum Cause {
 pub enum Rule {
     /// It carries the traffic.
     Active,
+    /// It carries a part of the traffic, or a copy.
+    Shares {
+        /// Its weight.
+        weight: u8,
+        /// The weights of all paths that share the traffic.
+        of: u32,
+    },
     /// It is kept confirmed and ready.
     Standby,
     /// It is the default path: measured, and returned to when it is well.
@@ -115,6 +124,8 @@ pub struct Candidate {
     pub measured: Option<PathFigures>,
     /// What is wrong with it, if it is probed.
     pub conditions: Conditions,
+    /// The largest inner packet that it carries, if it is probed and that is known. **Units:** octets.
+    pub inner_mtu: Option<u16>,
     /// The rule that chose or excluded it.
     pub rule: Rule,
 }
@@ -130,6 +141,7 @@ impl Candidate {
             price: Some(0),
             measured: None,
             conditions: Conditions::default(),
+            inner_mtu: None,
             rule: Rule::Outranked,
         }
     }

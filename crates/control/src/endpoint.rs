@@ -16,6 +16,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use srwan_wire::id::{NodeId, PathId};
 use srwan_wire::oam::Relays;
+use srwan_wire::path_group::GROUP_FIRST;
 use srwan_wire::time::{Instant, Owd};
 
 use crate::clock::Bounded;
@@ -24,16 +25,17 @@ use crate::decision::{Candidate, Cause, Decision, DecisionLog, Rule};
 use crate::event::{ControlEvent, LaneState, PolicyChange};
 use crate::meter::PathFigures;
 use crate::random::PhaseRng;
+use crate::spread::Spread;
 use crate::switching::Judge;
 use crate::track::{DEFAULT_PATH, Start, Track};
 
 /// A challenger that was not confirmed within this is left alone: the five probes take half a
 /// second and a round trip.
-const CONFIRM_WITHIN: Duration = Duration::from_secs(3);
+pub(crate) const CONFIRM_WITHIN: Duration = Duration::from_secs(3);
 
 /// A challenger whose lane is not ready within this is left alone; a lane needs a final block and a
 /// round trip.
-const LANE_WITHIN: Duration = Duration::from_secs(30);
+pub(crate) const LANE_WITHIN: Duration = Duration::from_secs(30);
 
 /// First back-off of a path that failed; doubles with each failure in a row.
 const BACK_OFF: Duration = Duration::from_secs(30);
@@ -67,10 +69,11 @@ pub(crate) struct Endpoint {
     pub(crate) active: PathId,
     standby: Option<PathId>,
     challenger: Option<PathId>,
-    pin: Option<Relays>,
+    pub(crate) pin: Option<Relays>,
+    pub(crate) spread: Option<Spread>,
     judge: Judge,
     back_offs: BTreeMap<Relays, BackOff>,
-    survey: Vec<Candidate>,
+    pub(crate) survey: Vec<Candidate>,
     offset: Option<Bounded>,
     log: DecisionLog,
     last_id: u8,
@@ -88,6 +91,7 @@ impl Endpoint {
             standby: None,
             challenger: None,
             pin: None,
+            spread: None,
             judge: Judge::default(),
             back_offs: BTreeMap::new(),
             survey: Vec::new(),
@@ -111,7 +115,8 @@ impl Endpoint {
         policy: &PolicyConfig,
         now: Instant,
     ) -> Option<PathFigures> {
-        self.tracks.get(&self.active)?.figures(policy, now)
+        let shared = self.shares().first().map(|share| share.path);
+        self.tracks.get(&shared.unwrap_or(self.active))?.figures(policy, now)
     }
 
     /// Every candidate with its figures and rule as of `now`.
@@ -143,7 +148,7 @@ impl Endpoint {
                 track.meter.suspect_at(),
             ]
         });
-        tracks.flatten().fold(self.next_window, Instant::min)
+        tracks.flatten().chain(self.mtu_timeout()).fold(self.next_window, Instant::min)
     }
 
     // ---- commands -----------------------------------------
@@ -167,7 +172,9 @@ impl Endpoint {
     ) {
         let Some(id) = self.id_of(relays) else { return };
         let Some(track) = self.tracks.get_mut(&id) else { return };
-        if track.lane.is_none() {
+        // A lane that is ready stays so while its successor is opened.
+        let is_succession = track.lane == Some(LaneState::Ready) && lane == LaneState::Pending;
+        if track.lane.is_none() || is_succession {
             return;
         }
         track.lane = Some(lane);
@@ -189,7 +196,7 @@ impl Endpoint {
         self.survey = survey;
         self.offset = offset;
         self.drop_disallowed(context);
-        if let Some(relays) = self.wanted(context) {
+        if let Some(relays) = self.wanted(context).filter(|_| !self.is_spread()) {
             self.challenge(relays, context);
         }
     }
@@ -215,14 +222,14 @@ impl Endpoint {
             .iter_mut()
             .filter_map(|(id, track)| track.meter.handle_timeout(now).then_some(*id))
             .collect();
-        if went_down.contains(&self.active) {
+        if went_down.contains(&self.active) && !self.is_spread() {
             self.leave_active(Cause::Blackout, context);
         }
         for id in went_down {
             self.fail(id, context);
         }
         self.settle_challenger(context);
-        if self.is_stranded() {
+        if self.is_stranded() && !self.is_spread() {
             self.leave_active(Cause::Blackout, context);
         }
         if self.next_window <= now {
@@ -236,6 +243,9 @@ impl Endpoint {
         self.tracks.values_mut().for_each(|track| track.meter.close_window(policy.window, now));
         if self.pin.is_some() {
             self.follow_pin(context);
+            return;
+        }
+        if self.is_spread() {
             return;
         }
         let standby = self.standby.and_then(|id| self.tracks.get(&id)).filter(|t| t.is_usable());
@@ -282,6 +292,11 @@ impl Endpoint {
         } else if self.active != DEFAULT_PATH {
             self.move_to(DEFAULT_PATH, cause, context);
         }
+    }
+
+    /// Traffic goes to the default path, because several paths shall share it from here on.
+    pub(crate) fn return_to_default(&mut self, context: &mut Context<'_>) {
+        self.move_to(DEFAULT_PATH, Cause::Shares, context);
     }
 
     /// The usable path with the least delay, other than the active one; the default path needs no
@@ -398,7 +413,7 @@ impl Endpoint {
         candidate.relays.iter().filter(|relay| failed(relay)).count()
     }
 
-    fn is_backed_off(&self, relays: &[NodeId], now: Instant) -> bool {
+    pub(crate) fn is_backed_off(&self, relays: &[NodeId], now: Instant) -> bool {
         self.back_offs
             .iter()
             .any(|(path, back_off)| path.as_slice() == relays && back_off.until > now)
@@ -416,7 +431,8 @@ impl Endpoint {
             let (endpoint, relays) = (self.node, relays.as_slice().to_vec());
             context.events.push_back(ControlEvent::LaneWanted { endpoint, relays });
         }
-        self.tracks.insert(id, Track::new(relays, is_paid, context.liveness, start));
+        let track = Track::new(relays, is_paid, context.liveness, start);
+        self.tracks.insert(id, Track { is_lane_asked: is_paid, ..track });
         self.challenger = Some(id);
     }
 
@@ -437,13 +453,13 @@ impl Endpoint {
         }
         let is_late =
             if track.meter.is_confirmed() { age > LANE_WITHIN } else { age > CONFIRM_WITHIN };
-        if is_late {
+        if is_late || track.mtu.is_in_error() {
             self.fail(id, context);
         }
     }
 
     /// Leaves a path alone for a while. The default and the active path stay.
-    fn fail(&mut self, id: PathId, context: &mut Context<'_>) {
+    pub(crate) fn fail(&mut self, id: PathId, context: &mut Context<'_>) {
         if id == DEFAULT_PATH || id == self.active {
             return;
         }
@@ -483,7 +499,7 @@ impl Endpoint {
         }
     }
 
-    fn remove(&mut self, id: PathId, context: &mut Context<'_>) {
+    pub(crate) fn remove(&mut self, id: PathId, context: &mut Context<'_>) {
         if id == self.active {
             return;
         }
@@ -496,14 +512,15 @@ impl Endpoint {
         }
     }
 
-    fn id_of(&self, relays: &[NodeId]) -> Option<PathId> {
+    pub(crate) fn id_of(&self, relays: &[NodeId]) -> Option<PathId> {
         self.tracks.iter().find(|(_, track)| track.relays.as_slice() == relays).map(|(id, _)| *id)
     }
 
-    /// The next number that no track has: a reused one keeps counting in the data plane.
-    fn free_id(&mut self) -> PathId {
+    /// The next number that no track has: a reused one keeps counting in the data plane. Groups of
+    /// paths have the numbers from [`GROUP_FIRST`] on.
+    pub(crate) fn free_id(&mut self) -> PathId {
         loop {
-            self.last_id = self.last_id.checked_add(1).unwrap_or(1);
+            self.last_id = self.last_id % (GROUP_FIRST - 1) + 1;
             if !self.tracks.contains_key(&PathId(self.last_id)) {
                 return PathId(self.last_id);
             }
@@ -512,7 +529,13 @@ impl Endpoint {
 
     // ---- reasons -----------------------------------------
 
-    fn record(&mut self, cause: Cause, from: Vec<NodeId>, to: Vec<NodeId>, context: &Context<'_>) {
+    pub(crate) fn record(
+        &mut self,
+        cause: Cause,
+        from: Vec<NodeId>,
+        to: Vec<NodeId>,
+        context: &Context<'_>,
+    ) {
         let candidates = self.candidates(context.policy, context.now);
         let decision =
             Decision { at: context.now, cause, from, to, offset: self.offset, candidates };
@@ -524,6 +547,7 @@ impl Endpoint {
         if let Some(track) = id.and_then(|id| self.tracks.get(&id)) {
             candidate.measured = track.figures(policy, now);
             candidate.conditions = track.meter.conditions();
+            candidate.inner_mtu = track.mtu.inner_mtu();
         }
         let probed = id.and_then(|id| self.tracks.get(&id).map(|track| self.rule_of(id, track)));
         let backed_off = self
@@ -540,7 +564,10 @@ impl Endpoint {
         if self.pin.as_ref() == Some(&track.relays) {
             return Rule::Pinned;
         }
-        if id == self.active {
+        if let Some(rule) = self.share_rule(id) {
+            return rule;
+        }
+        if id == self.active && !self.is_spread() {
             return Rule::Active;
         }
         if track.meter.conditions().blackout {

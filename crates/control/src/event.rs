@@ -8,6 +8,7 @@ use srwan_wire::oam::Oam;
 use srwan_wire::time::{Instant, Owd};
 
 use crate::decision::Cause;
+use crate::spread::SpreadMode;
 
 /// A message that is to be sealed for `to` and sent over exactly `via`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +71,17 @@ pub enum ControlEvent {
         /// Its relays in order.
         relays: Vec<NodeId>,
     },
+    /// Traffic for an endpoint is shared by other paths than before.
+    SpreadChange(SpreadChange),
+    /// Packets over this path may be so long from this moment.
+    InnerMtu {
+        /// Where the path ends.
+        endpoint: NodeId,
+        /// Its relays in order; empty is the direct path.
+        relays: Vec<NodeId>,
+        /// The largest inner packet. **Units:** octets.
+        octets: u16,
+    },
     /// There is no direct way to this member: open a session with it over these relays.
     ConnectVia {
         /// The member.
@@ -126,6 +138,30 @@ pub struct DestinationChange {
     pub previous: Option<NodeId>,
     /// When it was decided.
     pub at: Instant,
+}
+
+/// The paths that share the traffic for an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpreadChange {
+    /// Where the traffic goes in the end.
+    pub endpoint: NodeId,
+    /// How it is spread.
+    pub mode: SpreadMode,
+    /// Over which paths from this moment; none: the default path.
+    pub paths: Vec<SpreadPath>,
+    /// When it was decided.
+    pub at: Instant,
+}
+
+/// One of several paths.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpreadPath {
+    /// Its relays; empty is the direct path.
+    pub relays: Vec<NodeId>,
+    /// Its number among the probed paths.
+    pub path: PathId,
+    /// Its share, relative to the others'.
+    pub weight: u8,
 }
 
 /// Traffic for an endpoint moves to another path.

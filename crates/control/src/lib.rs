@@ -22,31 +22,38 @@ mod graph;
 mod matrix;
 mod member;
 mod meter;
+mod mtu_phase;
+mod mtu_probing;
 mod observe;
 mod outgoing;
+mod path_mtu;
 mod probing;
 mod pulsing;
 mod random;
 mod reception;
+mod return_path;
 mod rounds;
+mod spread;
 mod survey;
 mod switching;
 mod track;
 
 pub use self::clock::{Bounded, ClockPair};
 pub use self::config::{
-    AGE_INTERVALS_MAX, ControlConfig, EXTRA_PULSE_SPACING, LivenessConfig, PULSE_INTERVAL_DEFAULT,
-    PolicyConfig,
+    AGE_INTERVALS_MAX, ControlConfig, EXTRA_PULSE_SPACING, INNER_MTU_DEFAULT, LivenessConfig,
+    PULSE_INTERVAL_DEFAULT, PolicyConfig,
 };
 pub use self::control::{Arrival, Control, PinError};
 pub use self::decision::{CANDIDATES_MAX, Candidate, Cause, DECISIONS_MAX, Decision, Rule};
 pub use self::destination::{DESTINATIONS_MAX, EgressCandidate, Place, RttSource, Suits, suits};
 pub use self::event::{
     ControlEvent, ControlTransmit, DestinationChange, DestinationEvent, LaneState, MemberState,
-    PolicyChange, Reach,
+    PolicyChange, Reach, SpreadChange, SpreadPath,
 };
 pub use self::graph::{Graph, RankedPath};
 pub use self::matrix::{Cell, MatrixView, ShownCell};
 pub use self::meter::{Conditions, PathFigures};
 pub use self::observe::{ObservedPath, PathKey};
+pub use self::return_path::RETURN_PATHS_MAX;
+pub use self::spread::{SPREAD_PATHS_MAX, SpreadConfig, SpreadMode};
 pub use self::track::HopFigures;

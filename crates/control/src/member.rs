@@ -30,6 +30,8 @@ pub(crate) const RELAY_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Member {
     /// What it asks for carrying; `None` = it never carries.
     pub(crate) price: Option<u64>,
+    /// Its autonomous system.
+    pub(crate) asn: u32,
     pub(crate) reach: Option<Reach>,
     pub(crate) reception: Reception,
     pub(crate) state: MemberState,
@@ -53,9 +55,10 @@ pub(crate) struct Member {
 }
 
 impl Member {
-    pub(crate) fn new(price: Option<u64>, now: Instant) -> Self {
+    pub(crate) fn new(price: Option<u64>, asn: u32, now: Instant) -> Self {
         Self {
             price,
+            asn,
             reach: None,
             reception: Reception::default(),
             state: MemberState::Unreachable,

@@ -273,6 +273,11 @@ impl PathMeter {
         })
     }
 
+    /// Misses beyond those of a path without loss.
+    pub(crate) fn extra_misses(&self) -> u8 {
+        self.misses.saturating_sub(self.misses_min)
+    }
+
     /// How much longer the path takes than it used to, in nanoseconds.
     pub(crate) fn added_ns(&self) -> i64 {
         self.added_ns
@@ -287,12 +292,22 @@ impl PathMeter {
         self.samples.back().map(|sample| sample.1)
     }
 
+    /// The shortest one-way delay of the last samples, by the two clocks: without most of the queues.
+    pub(crate) fn least_forward(&self) -> Option<Owd> {
+        self.samples.iter().map(|sample| sample.1).min()
+    }
+
     pub(crate) fn jitter(&self) -> Duration {
         Duration::from_nanos(self.jitter_ns.unsigned_abs())
     }
 
     pub(crate) fn loss(&self) -> Loss {
         Loss::of(count(self.lost), count(self.outcomes.len()))
+    }
+
+    /// The loss, if there are outcomes enough to say; else none.
+    pub(crate) fn settled_loss(&self) -> Loss {
+        if self.outcomes.len() < OUTCOMES_MIN { Loss::NONE } else { self.loss() }
     }
 
     /// Misses in a row that mean a blackout: the fewest that iid loss as measured brings about less

@@ -2,11 +2,14 @@
 //! when they leave.
 
 use srwan_wire::id::{NodeId, PathId};
-use srwan_wire::oam::{DestinationProbe, Oam, Probe, ProbePurpose, Reflection, Relays};
+use srwan_wire::oam::{
+    DestinationProbe, Oam, PaddedProbe, Probe, ProbePurpose, Reflection, Relays,
+};
 use srwan_wire::time::{Instant, Timestamp};
 
 use crate::control::Control;
 use crate::event::ControlTransmit;
+use crate::path_mtu::SizedProbe;
 
 /// A message that waits for `poll_transmit`.
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ pub(crate) enum Outgoing {
     Probe { endpoint: NodeId, path: PathId },
     /// A probe of one hop of the active path: the one behind `via`.
     HopSample { hop: NodeId, via: Vec<NodeId>, path: PathId },
+    /// A probe as long as an inner packet that is asked about.
+    MtuProbe { to: NodeId, via: Relays, path: PathId, sized: SizedProbe },
     /// Asks an egress to measure a destination, or answers.
     Destination { to: NodeId, probe: DestinationProbe },
     /// The answer to a probe, over one of the two ways back.
@@ -38,6 +43,12 @@ impl Control {
                 Some(ControlTransmit { to, via, oam })
             }
             Outgoing::Probe { endpoint, path } => self.stamp_probe(endpoint, path, now),
+            Outgoing::MtuProbe { to, via, path, sized } => {
+                let (purpose, relays) = (ProbePurpose::PathMtu, via.clone());
+                let probe = Probe { purpose, path, seq: sized.seq, sent, relays };
+                let oam = Oam::PaddedProbe(PaddedProbe::with_len(probe, sized.size)?);
+                Some(ControlTransmit { to, via: via.as_slice().to_vec(), oam })
+            }
             Outgoing::HopSample { hop, via, path } => {
                 let relays = Relays::new(via.clone())?;
                 let probe = Probe { purpose: ProbePurpose::HopSample, path, seq: 0, sent, relays };

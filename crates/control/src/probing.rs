@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use srwan_wire::id::NodeId;
+use srwan_wire::id::{NodeId, PathId};
 use srwan_wire::oam::{Probe, ProbePurpose, Reflection};
 use srwan_wire::time::Instant;
 
@@ -25,7 +25,8 @@ impl Control {
         let interval = self.config.liveness.interval;
         let mut due = Vec::new();
         for endpoint in self.endpoints.values_mut() {
-            let active = endpoint.active;
+            let carrying: Vec<PathId> =
+                endpoint.tracks.keys().copied().filter(|path| endpoint.carries(*path)).collect();
             for (path, track) in &mut endpoint.tracks {
                 let is_suspect = track.meter.suspect_at().is_some_and(|at| at <= now);
                 if track.next_probe <= now || is_suspect {
@@ -38,7 +39,7 @@ impl Control {
                 }
                 if track.next_hop_sample <= now {
                     track.next_hop_sample = now + HOP_SAMPLE_INTERVAL;
-                    if *path == active && !track.is_default() {
+                    if carrying.contains(path) && !track.is_default() {
                         due.extend(hop_samples(track.relays.as_slice(), endpoint.node, *path));
                     }
                 }
@@ -90,6 +91,7 @@ impl Control {
                     track.meter.answer(answer);
                 }
             }
+            ProbePurpose::PathMtu => self.handle_mtu_answer(arrival.from, reflection, now),
             // The node answers the person who asked.
             ProbePurpose::Ping => {}
         }
@@ -142,7 +144,7 @@ impl Control {
 }
 
 /// One sample for each hop of the path, the endpoint included.
-fn hop_samples(relays: &[NodeId], endpoint: NodeId, path: srwan_wire::id::PathId) -> Vec<Outgoing> {
+fn hop_samples(relays: &[NodeId], endpoint: NodeId, path: PathId) -> Vec<Outgoing> {
     let hops = relays.iter().copied().chain(core::iter::once(endpoint)).enumerate();
     hops.map(|(at, hop)| Outgoing::HopSample { hop, via: relays[..at].to_vec(), path }).collect()
 }

@@ -78,6 +78,7 @@ impl Ground<'_> {
             price,
             measured: None,
             conditions: Conditions::default(),
+            inner_mtu: None,
         }
     }
 

@@ -11,6 +11,7 @@ use crate::config::{LivenessConfig, PolicyConfig};
 use crate::event::LaneState;
 use crate::graph::{Cost, jitter_cost, loss_cost};
 use crate::meter::{PathFigures, PathMeter};
+use crate::path_mtu::PathMtu;
 
 /// The number of the default path in every session.
 pub(crate) const DEFAULT_PATH: PathId = PathId(0);
@@ -38,9 +39,16 @@ pub struct HopFigures {
 pub(crate) struct Track {
     pub(crate) relays: Relays,
     pub(crate) meter: PathMeter,
+    pub(crate) mtu: PathMtu,
+    /// The inner MTU that the node was told.
+    pub(crate) told_mtu: Option<u16>,
     pub(crate) since: Instant,
     pub(crate) next_probe: Instant,
     pub(crate) next_hop_sample: Instant,
+    /// Whether it was usable at any time.
+    pub(crate) was_usable: bool,
+    /// Whether its lane was asked for.
+    pub(crate) is_lane_asked: bool,
     /// `None`: nobody on it asks for a lane.
     pub(crate) lane: Option<LaneState>,
     pub(crate) hops: BTreeMap<NodeId, HopFigures>,
@@ -56,9 +64,13 @@ impl Track {
         Self {
             relays,
             meter: PathMeter::new(liveness.misses),
+            mtu: PathMtu::new(liveness.inner_mtu, start.now),
+            told_mtu: None,
             since: start.now,
             next_probe: start.now + start.phase,
             next_hop_sample: start.now,
+            was_usable: false,
+            is_lane_asked: false,
             lane: is_paid.then_some(LaneState::Pending),
             hops: BTreeMap::new(),
         }
@@ -68,11 +80,11 @@ impl Track {
         self.relays.as_slice().is_empty()
     }
 
-    /// It may carry traffic at this moment: up, confirmed end to end, and paid for where that is
-    /// asked.
+    /// It may carry traffic at this moment: up, confirmed end to end, also for packets of a usual
+    /// size, and paid for where that is asked.
     pub(crate) fn is_usable(&self) -> bool {
         let lane_ready = self.lane.is_none_or(|lane| lane == LaneState::Ready);
-        lane_ready && self.meter.is_confirmed()
+        lane_ready && self.meter.is_confirmed() && self.mtu.is_proven()
     }
 
     /// What the path costs at this moment; `None` if it is down or nothing came within the last

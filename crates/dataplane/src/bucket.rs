@@ -25,7 +25,12 @@ impl TokenBucket {
 
     /// Takes one token if there is one.
     pub fn take(&mut self, now: Instant) -> bool {
-        let due = self.due.max(now) + self.interval;
+        self.take_many(1, now)
+    }
+
+    /// Takes so many tokens if there are as many.
+    pub fn take_many(&mut self, tokens: u32, now: Instant) -> bool {
+        let due = self.due.max(now) + self.interval * tokens;
         let has_token = due.since(now) <= self.tolerance;
         if has_token {
             self.due = due;
@@ -55,6 +60,14 @@ mod tests {
         assert_eq!(burst, 5);
         let later = (0..1_000).filter(|ms| bucket.take(at(1_000 + ms))).count();
         assert_eq!(later, 9);
+    }
+
+    #[test]
+    fn what_costs_more_passes_less_often() {
+        let mut bucket = TokenBucket::new(10, 5);
+        assert_eq!((0..20).filter(|_| bucket.take_many(2, at(0))).count(), 2);
+        assert!(bucket.take(at(0)));
+        assert!(!bucket.take_many(6, at(10_000)), "more than the burst never passes");
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Control messages: sealed for the endpoint like data, over a path that the caller names.
 
-use crate::dataplane::Dataplane;
+use crate::dataplane::{Dataplane, Transmit};
 use crate::drop_reason::DropReason;
 use crate::peer::PeerSlot;
 use crate::seal::Sealing;
 use crate::session::OAM_PATH;
 use core::net::SocketAddr;
 use srwan_wire::id::{LaneLabel, NodeId};
-use srwan_wire::oam::{OAM_LEN_MAX, RelayedHandshake, Relays};
+use srwan_wire::oam::{PADDED_LEN_MAX, RelayedHandshake, Relays};
 use srwan_wire::segment::AEAD_TAG_LEN;
 use srwan_wire::sid::{SegmentList, SegmentListError};
 use srwan_wire::time::Instant;
@@ -21,8 +21,8 @@ pub enum OamError {
     /// The first hop is not a neighbour: its address is not proven or it has no session.
     #[error("{0} is not a neighbour")]
     NoAdjacency(NodeId),
-    /// Longer than `OAM_LEN_MAX`.
-    #[error("a control message has at most {OAM_LEN_MAX} octets")]
+    /// Longer than `PADDED_LEN_MAX`.
+    #[error("a control message has at most {PADDED_LEN_MAX} octets")]
     TooLong,
     /// The relays and the receiver are no path.
     #[error("not a path: {0}")]
@@ -48,7 +48,7 @@ impl Dataplane {
         out: &mut Vec<u8>,
         now: Instant,
     ) -> Result<SocketAddr, OamError> {
-        if payload.len() > OAM_LEN_MAX {
+        if payload.len() > PADDED_LEN_MAX {
             return Err(OamError::TooLong);
         }
         let endpoint = self.peers.slot(to).and_then(|slot| self.current(slot, now));
@@ -72,7 +72,7 @@ impl Dataplane {
         let (to, relays) = (peer.node, session.relays.clone());
         let mut bytes = Vec::new();
         if let Ok(address) = self.seal_oam(to, &relays, &[], &mut bytes, now) {
-            self.transmit(address, bytes);
+            self.transmit(Transmit { to: address, tos: 0, bytes });
         }
     }
 
@@ -92,7 +92,7 @@ impl Dataplane {
         bytes.extend(message.encode());
         self.seal(&sealing, &mut bytes).map_err(|_| OamError::Exhausted(to))?;
         self.count_out(sealing.first.peer, bytes.len(), now);
-        self.transmit(sealing.first.to, bytes);
+        self.transmit(Transmit { to: sealing.first.to, tos: 0, bytes });
         Ok(())
     }
 
@@ -124,6 +124,7 @@ impl Dataplane {
             first,
             endpoint: None,
             path: OAM_PATH,
+            counter: None,
             lane: LaneLabel(0),
             segments,
         })

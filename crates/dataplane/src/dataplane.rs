@@ -10,9 +10,11 @@ use crate::fast_path::FastPathTotals;
 use crate::gate::Gate;
 use crate::lane::{LaneEntry, LaneError, LaneMeter, LaneTable};
 use crate::peer::{Count, Peer, PeerConfig, PeerMeter, PeerSlot, Peers, Reach};
-use crate::policy::{INNER_MTU_DEFAULT, PolicyEntry, PolicyError, PolicyTable, Steering};
+use crate::policy::{INNER_MTU_DEFAULT, PolicyEntry, PolicyError, PolicyTable};
+use crate::sequencer::{Delivery, Sequencer};
 use crate::session::{KeyLife, Session, SessionTable};
 use crate::source::{Sources, TooManySources};
+use crate::steering::Steering;
 use crate::timer::TimerQueue;
 use crate::verdict::Verdict;
 use core::net::SocketAddr;
@@ -21,7 +23,7 @@ use ipnet::IpNet;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use siphasher::sip::SipHasher13;
-use srwan_wire::id::{LaneLabel, NodeId, NodeKey, Octets, SessionIndex};
+use srwan_wire::id::{LaneLabel, NodeId, NodeKey, Octets, PathId, SessionIndex};
 use srwan_wire::time::{Instant, Timestamp, WallClock};
 use std::collections::VecDeque;
 use x25519_dalek::{PublicKey, StaticSecret};
@@ -69,6 +71,8 @@ impl Identity {
 pub struct Transmit {
     /// To whom.
     pub to: SocketAddr,
+    /// TOS octet or traffic class of the outer packet.
+    pub tos: u8,
     /// The datagram.
     pub bytes: Vec<u8>,
 }
@@ -97,8 +101,8 @@ pub struct Totals {
 
 /// The data plane of one router.
 ///
-/// Drain order after every `receive`, `connect` and `handle_timeout`: `poll_transmit` until `None`,
-/// `poll_timeout`, `poll_event` until `None`.
+/// Drain order after every `receive`, `connect` and `handle_timeout`: `poll_delivery` and
+/// `poll_transmit` until `None`, `poll_timeout`, `poll_event` until `None`.
 ///
 /// The seed must never be used twice: session keys and indexes are drawn from it (I18).
 pub struct Dataplane {
@@ -118,6 +122,7 @@ pub struct Dataplane {
     pub(crate) key_life: KeyLife,
     pub(crate) totals: Totals,
     pub(crate) fast_path: FastPathTotals,
+    pub(crate) sequencer: Sequencer,
     pub(crate) drops: DropCounters,
     transmits: VecDeque<Transmit>,
     events: VecDeque<Event>,
@@ -146,6 +151,7 @@ impl Dataplane {
             key_life: KeyLife::default(),
             totals: Totals::default(),
             fast_path: FastPathTotals::default(),
+            sequencer: Sequencer::default(),
             drops: DropCounters::default(),
             transmits: VecDeque::new(),
             events: VecDeque::new(),
@@ -304,6 +310,12 @@ impl Dataplane {
         self.peers.iter().map(|(_, peer)| (peer.node, peer.meter))
     }
 
+    /// What was sealed for `node`, by path; octets of inner packets.
+    pub fn path_counts(&self, node: NodeId) -> impl Iterator<Item = (PathId, Count)> + '_ {
+        let peer = self.peers.slot(node).and_then(|slot| self.peers.get(slot));
+        peer.into_iter().flat_map(|peer| peer.paths.iter().copied())
+    }
+
     /// Sums over all peers, also those removed since.
     #[must_use]
     pub fn totals(&self) -> Totals {
@@ -328,6 +340,13 @@ impl Dataplane {
         self.peers.slot(node).and_then(|slot| self.peers.get(slot)).and_then(|peer| peer.address)
     }
 
+    /// The neighbour that datagrams to `address` go to.
+    #[must_use]
+    pub fn neighbour_at(&self, address: SocketAddr) -> Option<NodeId> {
+        let mut peers = self.peers.iter();
+        peers.find(|(_, peer)| peer.address == Some(address)).map(|(_, peer)| peer.node)
+    }
+
     /// The relays over which the session with `node` was made; empty = directly, `None` = there is
     /// no session.
     #[must_use]
@@ -341,6 +360,12 @@ impl Dataplane {
         self.transmits.pop_front()
     }
 
+    /// The next packet for the host that had to wait: drain after `receive`, behind what its verdict
+    /// delivers, and after `handle_timeout`.
+    pub fn poll_delivery(&mut self) -> Option<Delivery> {
+        self.sequencer.pop()
+    }
+
     /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.events.pop_front()
@@ -349,12 +374,12 @@ impl Dataplane {
     /// When to call `handle_timeout`.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        [self.timers.next(), self.sequencer.poll_timeout()].into_iter().flatten().min()
     }
 
-    pub(crate) fn transmit(&mut self, to: SocketAddr, bytes: Vec<u8>) {
+    pub(crate) fn transmit(&mut self, transmit: Transmit) {
         if self.transmits.len() < TRANSMITS_MAX {
-            self.transmits.push_back(Transmit { to, bytes });
+            self.transmits.push_back(transmit);
         }
     }
 

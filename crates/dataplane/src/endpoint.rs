@@ -9,11 +9,15 @@ use crate::drop_reason::DropReason;
 use crate::forward::{Arrival, inner_len};
 use crate::ip::Inner;
 use crate::peer::PeerSlot;
+use crate::reorder::Place;
+use crate::sequencer::Position;
 use crate::verdict::{Oam, Verdict};
 use crate::{mss, tos};
 use core::ops::Range;
 use srwan_wire::id::{LaneLabel, NodeId, PathId, SessionIndex};
+use srwan_wire::path_group::PathGroup;
 use srwan_wire::segment::{AAD_LEN_MAX, HeaderView, PacketType};
+use srwan_wire::time::Instant;
 
 /// A packet that ends here, before it is opened: everything that its header says.
 pub(crate) struct Sealed {
@@ -127,18 +131,54 @@ impl Dataplane {
         packet: &mut [u8],
     ) -> Result<Verdict, DropReason> {
         let inner = Inner::parse(packet).map_err(|_| DropReason::InnerMalformed)?;
-        let origin = self.peers.get_mut(seal.origin).ok_or(DropReason::UnknownSession)?;
+        let origin = self.peers.get(seal.origin).ok_or(DropReason::UnknownSession)?;
         if !origin.sources.allow(inner.source) {
             return Err(DropReason::InnerSource);
         }
         tos::decapsulate(packet, inner.tos, arrival.tos).map_err(|_| DropReason::Congested)?;
-        mss::clamp(packet, &inner, usize::from(self.inner_mtu));
+        self.clamp_answers(packet, &inner);
         if seal.lane != LaneLabel(0) {
             let octets = u64::try_from(packet.len()).unwrap_or(u64::MAX);
             self.lanes.admit(seal.lane, (arrival.previous_node, None), octets)?.count(octets);
         }
-        origin.meter.delivered.add(packet.len());
-        Ok(Verdict::Deliver { range: seal.range.clone(), origin: seal.origin_node })
+        Ok(self.hand_over(seal, packet, arrival.now))
+    }
+
+    /// Delivers a packet that was checked and billed, unless a copy of it came before or it must wait
+    /// for others.
+    fn hand_over(&mut self, seal: &Sealed, packet: &[u8], now: Instant) -> Verdict {
+        let group = PathGroup::of(seal.path);
+        let is_first = group.is_none_or(|(group, _)| {
+            let session = self.sessions.get_mut(seal.session);
+            session.is_some_and(|session| session.accept_in_group(group, seal.counter))
+        });
+        if let Some(origin) = self.peers.get_mut(seal.origin) {
+            let meter = &mut origin.meter;
+            let count = if is_first { &mut meter.delivered } else { &mut meter.copies };
+            count.add(packet.len());
+        }
+        let place = match group {
+            Some((group, member)) if is_first && group.is_in_order() => {
+                let (session, counter, origin) = (seal.session, seal.counter, seal.origin_node);
+                let position = Position { session, group, member, counter, origin };
+                self.sequencer.arrive(position, packet, now)
+            }
+            Some(_) | None => Place::Now,
+        };
+        if is_first && place == Place::Now {
+            return Verdict::Deliver { range: seal.range.clone(), origin: seal.origin_node };
+        }
+        Verdict::Withheld
+    }
+
+    /// A SYN tells its receiver how large the segments may be that it sends back: they must fit this
+    /// host's interface and this router's path to the sender.
+    fn clamp_answers(&self, packet: &mut [u8], inner: &Inner) {
+        if mss::is_syn(packet, inner) {
+            let path = self.policies.lookup(inner.source).map(|back| back.inner_mtu);
+            let mtu = path.map_or(self.inner_mtu, |path| path.min(self.inner_mtu));
+            mss::clamp(packet, inner, usize::from(mtu));
+        }
     }
 
     /// Takes a new address of a peer from its newest authentic packet that came straight from it

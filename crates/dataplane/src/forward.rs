@@ -13,6 +13,7 @@ use crate::seal::Adjacency;
 use crate::verdict::{Forward, Verdict};
 use core::net::SocketAddr;
 use srwan_wire::id::{LaneLabel, NodeId, SessionIndex};
+use srwan_wire::oam::OAM_LEN_MAX;
 use srwan_wire::segment::{
     AEAD_TAG_LEN, HeaderError, HeaderView, LINK_TAG_LEN, PacketType, rewrite_for_next_hop,
 };
@@ -102,7 +103,9 @@ impl Dataplane {
         let adjacency = self.adjacency(slot, arrival.now)?;
         match header.packet_type() {
             PacketType::Data => self.bill(arrival, header, node)?,
-            PacketType::Oam | PacketType::Handshake => self.spend_relay_budget(arrival)?,
+            PacketType::Oam | PacketType::Handshake => {
+                self.spend_relay_budget(arrival, header.payload().len())?;
+            }
         }
         Ok(NextHop {
             adjacency,
@@ -153,9 +156,13 @@ impl Dataplane {
         Ok(())
     }
 
-    fn spend_relay_budget(&mut self, arrival: &Arrival) -> Result<(), DropReason> {
+    /// A control message costs a token for each usual one that would fit into it, so that long ones
+    /// carry no more than short ones.
+    fn spend_relay_budget(&mut self, arrival: &Arrival, octets: usize) -> Result<(), DropReason> {
+        let tokens = octets.div_ceil(OAM_LEN_MAX + AEAD_TAG_LEN).max(1);
+        let tokens = u32::try_from(tokens).unwrap_or(u32::MAX);
         let previous = self.peers.get_mut(arrival.previous).ok_or(DropReason::UnknownLink)?;
-        let has_budget = previous.relay_budget.take(arrival.now);
+        let has_budget = previous.relay_budget.take_many(tokens, arrival.now);
         if has_budget { Ok(()) } else { Err(DropReason::RelayRate) }
     }
 

@@ -15,7 +15,7 @@
 //! the response takes the initiation's list of relays backwards.
 
 use crate::crypto::KeyPair;
-use crate::dataplane::{Dataplane, Event};
+use crate::dataplane::{Dataplane, Event, Transmit};
 use crate::drop_reason::DropReason;
 use crate::forward::Arrival;
 use crate::gate::{Admission, COOKIE_LIFE, mac2};
@@ -108,7 +108,7 @@ impl Dataplane {
                 match self.gate.admit(&frame.macs, (from, frame.sender), random, now)? {
                     Admission::Admit => self.answer(&frame, &via, now),
                     Admission::Cookie(reply) => {
-                        self.transmit(from, reply.to_vec());
+                        self.transmit(Transmit { to: from, tos: 0, bytes: reply.to_vec() });
                         Err(DropReason::HandshakeCookie)
                     }
                 }
@@ -191,7 +191,9 @@ impl Dataplane {
         };
         self.install_next(index, origin, &keys);
         match via {
-            Via::Direct(address) => self.transmit(*address, reply.to_vec()),
+            Via::Direct(address) => {
+                self.transmit(Transmit { to: *address, tos: 0, bytes: reply.to_vec() });
+            }
             Via::Relayed { back, .. } => {
                 self.send_relayed(to, back, &reply, now).map_err(|_| DropReason::NoAdjacency)?;
             }
@@ -341,7 +343,7 @@ impl Dataplane {
             // A first hop that is not connected yet is like a lost frame: the timer tries again.
             let _ = self.send_relayed(to, &relays, &frame, now);
         } else if let Some(address) = address {
-            self.transmit(address, frame.to_vec());
+            self.transmit(Transmit { to: address, tos: 0, bytes: frame.to_vec() });
         }
     }
 

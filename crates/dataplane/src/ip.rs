@@ -43,6 +43,8 @@ pub(crate) struct Inner {
     pub(crate) protocol: u8,
     /// Where the transport header starts; `None` in a later fragment or when it cannot be found.
     pub(crate) transport: Option<usize>,
+    /// Whether it is one fragment of a packet, also the first one.
+    pub(crate) is_fragment: bool,
 }
 
 impl Inner {
@@ -55,8 +57,8 @@ impl Inner {
         }
     }
 
-    /// A number that is equal for the packets of a flow: for the choice of an outer source port
-    /// (ECMP, RSS, GRO).
+    /// A number that is equal for the packets of a flow: for the choice of a path, and of an outer
+    /// source port (ECMP, RSS, GRO). Fragments have no ports, the first one's are left out too.
     pub(crate) fn flow(&self, packet: &[u8], hasher: SipHasher13) -> u16 {
         let mut hasher = hasher;
         match (self.source, self.destination) {
@@ -76,7 +78,7 @@ impl Inner {
     }
 
     fn ports(&self, packet: &[u8]) -> u32 {
-        let has_ports = matches!(self.protocol, PROTOCOL_TCP | PROTOCOL_UDP);
+        let has_ports = matches!(self.protocol, PROTOCOL_TCP | PROTOCOL_UDP) && !self.is_fragment;
         let at = self.transport.filter(|_| has_ports);
         let ports = at.and_then(|at| packet.get(at..)).and_then(|rest| rest.first_chunk());
         ports.copied().map_or(0, u32::from_be_bytes)
@@ -96,12 +98,14 @@ fn parse_v4(packet: &[u8]) -> Result<Inner, Malformed> {
         return Err(Malformed);
     }
     let is_first_fragment = be16(header, 6) & 0x1fff == 0;
+    let is_fragment = be16(header, 6) & 0x3fff != 0;
     Ok(Inner {
         source: Ipv4Addr::from(array(header, 12)).into(),
         destination: Ipv4Addr::from(array(header, 16)).into(),
         tos: header[1],
         protocol: header[9],
         transport: is_first_fragment.then_some(header_len),
+        is_fragment,
     })
 }
 
@@ -110,19 +114,27 @@ fn parse_v6(packet: &[u8]) -> Result<Inner, Malformed> {
     if usize::from(be16(header, 4)) + IPV6_HEADER_LEN != packet.len() {
         return Err(Malformed);
     }
-    let (protocol, transport) = walk_extensions(packet, header[6]);
+    let Walked { protocol, transport, is_fragment } = walk_extensions(packet, header[6]);
     Ok(Inner {
         source: Ipv6Addr::from(array(header, 8)).into(),
         destination: Ipv6Addr::from(array(header, 24)).into(),
         tos: header[0] << 4 | header[1] >> 4,
         protocol,
         transport,
+        is_fragment,
     })
 }
 
+/// What lies behind the extension headers.
+struct Walked {
+    protocol: u8,
+    transport: Option<usize>,
+    is_fragment: bool,
+}
+
 /// The transport protocol behind the extension headers and where it starts.
-fn walk_extensions(packet: &[u8], first: u8) -> (u8, Option<usize>) {
-    let (mut protocol, mut at) = (first, IPV6_HEADER_LEN);
+fn walk_extensions(packet: &[u8], first: u8) -> Walked {
+    let (mut protocol, mut at, mut is_fragment) = (first, IPV6_HEADER_LEN, false);
     for _ in 0..EXTENSIONS_MAX {
         let Some(&[next, len, fragment_high, fragment_low]) =
             packet.get(at..).and_then(|rest| rest.first_chunk())
@@ -132,14 +144,17 @@ fn walk_extensions(packet: &[u8], first: u8) -> (u8, Option<usize>) {
         match protocol {
             HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS => at += (usize::from(len) + 1) * 8,
             FRAGMENT if u16::from_be_bytes([fragment_high, fragment_low]) & 0xfff8 != 0 => {
-                return (next, None);
+                return Walked { protocol: next, transport: None, is_fragment: true };
             }
-            FRAGMENT => at += 8,
-            _ => return (protocol, Some(at)),
+            FRAGMENT => {
+                at += 8;
+                is_fragment = true;
+            }
+            _ => return Walked { protocol, transport: Some(at), is_fragment },
         }
         protocol = next;
     }
-    (protocol, None)
+    Walked { protocol, transport: None, is_fragment }
 }
 
 pub(crate) fn be16(bytes: &[u8], at: usize) -> u16 {
@@ -200,6 +215,17 @@ mod tests {
         };
         assert_eq!(flow(1), flow(1));
         assert!((2..20).any(|port| flow(port) != flow(1)));
+    }
+
+    #[test]
+    fn all_fragments_of_a_packet_are_of_one_flow() {
+        let hasher = SipHasher13::new_with_keys(1, 2);
+        let flow = |offset: u8, payload: [u8; 4]| {
+            let header = [17, 0, 0, offset << 3 | 1, 0, 0, 0, 9];
+            let packet = v6(FRAGMENT, &[&header[..], &payload, &[0; 12]].concat());
+            Inner::parse(&packet).unwrap().flow(&packet, hasher)
+        };
+        assert_eq!(flow(0, [0, 1, 0, 53]), flow(2, [9, 9, 9, 9]));
     }
 
     proptest! {

@@ -20,6 +20,7 @@ mod endpoint;
 mod fast_path;
 mod fib;
 mod forward;
+mod fragment;
 mod frame;
 mod gate;
 mod handshake;
@@ -31,12 +32,17 @@ mod noise;
 mod peer;
 mod pmtu;
 mod policy;
+mod reorder;
 mod replay;
+mod routing;
 mod seal;
 pub mod seg6;
+mod sequencer;
 mod session;
 mod shared_lane;
+mod shares;
 mod source;
+mod steering;
 mod timer;
 mod tos;
 mod verdict;
@@ -53,13 +59,17 @@ pub use crate::peer::{
     Count, ENDPOINTS_MAX, KEEPALIVE_INTERVAL, PeerConfig, PeerMeter, Reach,
     UNBILLED_RELAY_PER_SECOND,
 };
-pub use crate::policy::{INNER_MTU_DEFAULT, POLICIES_MAX, PolicyEntry, PolicyError};
+pub use crate::policy::{
+    INNER_MTU_DEFAULT, POLICIES_MAX, PolicyEntry, PolicyError, PolicyPath, Spread,
+};
 pub use crate::replay::{REPLAY_WINDOW, ReplayError, ReplayWindow};
+pub use crate::sequencer::{Delivery, HELD_OCTETS_MAX};
 pub use crate::session::{
     KeyLife, OAM_PATH, REKEY_AFTER, REKEY_AFTER_MIN, REKEY_AFTER_PACKETS, SESSIONS_MAX,
 };
 pub use crate::shared_lane::{
     FastPathMemory, LANE_WORDS, LaneSlot, REFUSED_WORDS, SHARED_LANES_MAX,
 };
+pub use crate::shares::PATHS_MAX;
 pub use crate::source::{SOURCES_MAX, TooManySources};
 pub use crate::verdict::{Forward, Oam, Verdict};

@@ -30,6 +30,11 @@ pub(crate) fn clamp(packet: &mut [u8], inner: &Inner, mtu: usize) {
     }
 }
 
+/// Whether the packet is one whose MSS option is clamped, if it has one.
+pub(crate) fn is_syn(packet: &[u8], inner: &Inner) -> bool {
+    syn_at(packet, inner).is_some()
+}
+
 /// Where the TCP header starts, if the packet is a SYN with a whole header.
 fn syn_at(packet: &[u8], inner: &Inner) -> Option<usize> {
     let at = inner.transport.filter(|_| inner.protocol == PROTOCOL_TCP)?;

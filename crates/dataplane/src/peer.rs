@@ -18,7 +18,7 @@ use crate::handshake::Attempt;
 use crate::source::Sources;
 use core::net::SocketAddr;
 use core::time::Duration;
-use srwan_wire::id::{NodeId, NodeKey, SessionIndex};
+use srwan_wire::id::{NodeId, NodeKey, PathId, SessionIndex};
 use srwan_wire::sid::RELAYS_MAX;
 use srwan_wire::time::{Instant, Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -33,7 +33,7 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(25);
 /// Control messages a second that this router relays, unbilled, for one neighbour.
 ///
 /// A headend with 100 members at 10 Hz on an active and a standby path needs 2000 if all go by one
-/// relay.
+/// relay. A padded probe counts as several.
 pub const UNBILLED_RELAY_PER_SECOND: u32 = 2_000;
 const UNBILLED_RELAY_BURST: u32 = 1_000;
 
@@ -121,6 +121,9 @@ pub struct PeerMeter {
     pub relayed: Count,
     /// Packets that it sealed and this router delivered; octets of inner packets.
     pub delivered: Count,
+    /// Packets that it sealed and whose like this router had delivered already: second copies; octets
+    /// of inner packets.
+    pub copies: Count,
     /// Packets that this router sealed for it; octets of inner packets.
     pub sealed: Count,
     /// Sessions that came into use: the first one and each renewal.
@@ -160,6 +163,8 @@ pub(crate) struct Peer {
     /// victim's.
     pub(crate) is_proven: bool,
     pub(crate) meter: PeerMeter,
+    /// What was sealed for it, by path; at most 256.
+    pub(crate) paths: Vec<(PathId, Count)>,
     pub(crate) relay_budget: TokenBucket,
     pub(crate) handshake_budget: TokenBucket,
     /// When it is due in the timer queue.
@@ -189,12 +194,23 @@ impl Peer {
             is_up: false,
             is_proven: false,
             meter: PeerMeter::default(),
+            paths: Vec::new(),
             relay_budget: TokenBucket::new(UNBILLED_RELAY_PER_SECOND, UNBILLED_RELAY_BURST),
             handshake_budget: TokenBucket::new(
                 RELAYED_HANDSHAKES_PER_SECOND,
                 RELAYED_HANDSHAKES_BURST,
             ),
             due: None,
+        }
+    }
+
+    /// Counts an inner packet that was sealed for it. Allocates only for the first of a path.
+    pub(crate) fn count_sealed(&mut self, path: PathId, octets: usize) {
+        self.meter.sealed.add(octets);
+        let place = self.paths.iter().position(|(other, _)| *other == path);
+        match place {
+            Some(place) => self.paths[place].1.add(octets),
+            None => self.paths.push_mut((path, Count::default())).1.add(octets),
         }
     }
 

@@ -5,8 +5,7 @@
 //! filter sees the address it expects there.
 //!
 //! **Source:** RFC 1191 section 4 and RFC 792 (IPv4), RFC 4443 sections 2.4 and 3.2 (IPv6), RFC
-//! 8899 (why both matter). Deviates from RFC 791: a packet that may be fragmented is not fragmented
-//! here; the kernel does that before the TUN, whose MTU is the path's.
+//! 8899 (why both matter). Packets that may be fragmented do not come here: see `fragment`.
 
 use crate::checksum::Sum;
 use crate::frame::Frame;

@@ -4,10 +4,12 @@
 //! the shortest: a lookup costs one map search for each length that occurs, which is a handful. No
 //! entry means the default path, and that is not this table's business.
 
+use crate::shares::PATHS_MAX;
+use crate::steering::Steering;
 use core::net::IpAddr;
 use ipnet::IpNet;
 use srwan_wire::id::{LaneLabel, NodeId, PathId};
-use srwan_wire::sid::{SegmentList, SegmentListError};
+use srwan_wire::sid::SegmentListError;
 use std::collections::BTreeMap;
 
 /// Inner MTU that every path has whose outer MTU is 1500: docs/protocol.md, "MTU".
@@ -24,14 +26,36 @@ pub const POLICIES_MAX: usize = 65_536;
 pub struct PolicyEntry {
     /// Where they are unwrapped.
     pub endpoint: NodeId,
+    /// How they are spread over the paths.
+    pub spread: Spread,
+    /// The paths: one to [`PATHS_MAX`].
+    pub paths: Vec<PolicyPath>,
+    /// Largest inner packet that fits all of them, in octets.
+    pub inner_mtu: u16,
+}
+
+/// How packets are spread over several paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spread {
+    /// Each flow stays on a path; paths get flows by their weights.
+    Flows,
+    /// Packets take turns by the weights of the paths, whose ids are of a group in order.
+    Packets,
+    /// Each packet goes over all paths, whose ids are of a group not in order.
+    Copies,
+}
+
+/// One path of a policy (a segment list of RFC 9256).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyPath {
     /// The relays in order of travel; empty for the direct path.
     pub relays: Vec<NodeId>,
     /// The lane that pays; it must be installed with this router as its previous hop.
     pub lane: Option<LaneLabel>,
     /// Tells this path of the session from others; any but [`crate::OAM_PATH`].
     pub path_id: PathId,
-    /// Largest inner packet that fits, in octets.
-    pub inner_mtu: u16,
+    /// Its share, relative to those of the other paths; not zero.
+    pub weight: u8,
 }
 
 impl PolicyEntry {
@@ -43,7 +67,9 @@ impl PolicyEntry {
         lane: Option<LaneLabel>,
         path_id: PathId,
     ) -> Self {
-        Self { endpoint, relays, lane, path_id, inner_mtu: INNER_MTU_DEFAULT }
+        let path = PolicyPath { relays, lane, path_id, weight: 1 };
+        let (spread, inner_mtu) = (Spread::Flows, INNER_MTU_DEFAULT);
+        Self { endpoint, spread, paths: vec![path], inner_mtu }
     }
 }
 
@@ -56,43 +82,15 @@ pub enum PolicyError {
     /// The path leads through or to this router itself.
     #[error("the path leads back to this router")]
     Loop,
-    /// The path id of control messages.
-    #[error("path id 255 is reserved for control messages")]
+    /// The path id of control messages, or one that is not of a group as the spread asks.
+    #[error("the path id is reserved, or not of a group as the spread asks")]
     PathId,
+    /// No path, or more than [`PATHS_MAX`], or one without a share.
+    #[error("a policy has 1 to {PATHS_MAX} paths, each with a weight above zero")]
+    Paths,
     /// There are [`POLICIES_MAX`] policies.
     #[error("there are {POLICIES_MAX} policies already")]
     Full,
-}
-
-/// A policy as the fast path uses it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Steering {
-    pub(crate) endpoint: NodeId,
-    pub(crate) first_hop: NodeId,
-    pub(crate) segments: SegmentList,
-    pub(crate) lane: LaneLabel,
-    pub(crate) path_id: PathId,
-    pub(crate) inner_mtu: u16,
-}
-
-impl Steering {
-    pub(crate) fn new(entry: &PolicyEntry, me: NodeId) -> Result<Self, PolicyError> {
-        let segments = SegmentList::new(&entry.relays, entry.endpoint)?;
-        if entry.endpoint == me || entry.relays.contains(&me) {
-            return Err(PolicyError::Loop);
-        }
-        if entry.path_id == crate::session::OAM_PATH {
-            return Err(PolicyError::PathId);
-        }
-        Ok(Self {
-            endpoint: entry.endpoint,
-            first_hop: entry.relays.first().copied().unwrap_or(entry.endpoint),
-            segments,
-            lane: entry.lane.unwrap_or_default(),
-            path_id: entry.path_id,
-            inner_mtu: entry.inner_mtu,
-        })
-    }
 }
 
 /// All policies of a headend.
@@ -109,7 +107,13 @@ pub(crate) struct PolicyTable {
 struct Family(Vec<(u8, BTreeMap<u128, Steering>)>);
 
 impl PolicyTable {
-    pub(crate) fn insert(&mut self, prefix: IpNet, steering: Steering) -> Result<(), PolicyError> {
+    /// Installs a policy in place of an earlier one for the same prefix, whose flows stay where they
+    /// are as far as they can.
+    pub(crate) fn insert(
+        &mut self,
+        prefix: IpNet,
+        mut steering: Steering,
+    ) -> Result<(), PolicyError> {
         if self.len >= POLICIES_MAX {
             return Err(PolicyError::Full);
         }
@@ -118,7 +122,11 @@ impl PolicyTable {
         if family.0.get(place).is_none_or(|(other, _)| *other != length) {
             family.0.insert(place, (length, BTreeMap::new()));
         }
-        let replaced = family.0[place].1.insert(bits(prefix.network()), steering);
+        let prefixes = &mut family.0[place].1;
+        if let Some(before) = prefixes.get(&bits(prefix.network())) {
+            steering.follow(before);
+        }
+        let replaced = prefixes.insert(bits(prefix.network()), steering);
         self.len += usize::from(replaced.is_none());
         Ok(())
     }
@@ -142,6 +150,14 @@ impl PolicyTable {
         let bits = bits(destination);
         let mut lengths = family.0.iter();
         lengths.find_map(|(length, prefixes)| prefixes.get(&(bits & mask(*length))))
+    }
+
+    /// The same, to be changed.
+    pub(crate) fn lookup_mut(&mut self, destination: IpAddr) -> Option<&mut Steering> {
+        let family = if destination.is_ipv4() { &mut self.v4 } else { &mut self.v6 };
+        let bits = bits(destination);
+        let mut lengths = family.0.iter_mut();
+        lengths.find_map(|(length, prefixes)| prefixes.get_mut(&(bits & mask(*length))))
     }
 
     fn family_mut(&mut self, prefix: &IpNet) -> &mut Family {
@@ -180,20 +196,6 @@ mod tests {
     }
 
     #[test]
-    fn paths_through_this_router_and_the_path_of_control_messages_are_refused() {
-        let check = |relays: &[u32], endpoint, path, expected| {
-            let relays = relays.iter().map(|raw| node(*raw)).collect();
-            let entry = PolicyEntry::new(node(endpoint), relays, None, PathId(path));
-            assert_eq!(Steering::new(&entry, node(1)).map(|_| ()), expected);
-        };
-        check(&[2, 3], 4, 0, Ok(()));
-        check(&[2, 1], 4, 0, Err(PolicyError::Loop));
-        check(&[2], 1, 0, Err(PolicyError::Loop));
-        check(&[2], 4, 255, Err(PolicyError::PathId));
-        check(&[2, 2], 4, 0, Err(PolicyError::Path(SegmentListError::Repeated(node(2)))));
-    }
-
-    #[test]
     fn families_do_not_mix_and_removal_is_exact() {
         let mut table = PolicyTable::default();
         table.insert("0.0.0.0/0".parse().unwrap(), steering(1)).unwrap();
@@ -223,7 +225,8 @@ mod tests {
             let best = all.iter().filter(|(prefix, _)| prefix.contains(&probe));
             let longest = best.max_by_key(|(prefix, _)| prefix.prefix_len());
             let expected = longest.map(|(_, node)| *node);
-            prop_assert_eq!(table.lookup(probe).map(|found| found.endpoint), expected);
+            let found = table.lookup(probe).and_then(|found| found.way(0));
+            prop_assert_eq!(found.map(|way| way.endpoint), expected);
         }
     }
 }

@@ -31,6 +31,8 @@ pub(crate) struct Sealing {
     /// The session with the endpoint; `None` for a payload that is not sealed.
     pub(crate) endpoint: Option<SessionIndex>,
     pub(crate) path: PathId,
+    /// The packet counter, if it was taken already: for copies.
+    pub(crate) counter: Option<u64>,
     pub(crate) lane: LaneLabel,
     pub(crate) segments: SegmentList,
 }
@@ -72,7 +74,10 @@ impl Dataplane {
         if let Some(endpoint) = sealing.endpoint {
             let session = self.sessions.get_mut(endpoint).ok_or(Exhausted)?;
             header.session = session.remote;
-            header.counter = session.take_counter(sealing.path)?;
+            header.counter = match sealing.counter {
+                Some(counter) => counter,
+                None => session.take_counter(sealing.path)?,
+            };
             header.write(packet);
             let (aad, aad_len) = aad_of(packet);
             let nonce = u64::from(header.path.0) << 56 | header.counter & COUNTER_MAX;

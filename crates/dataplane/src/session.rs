@@ -10,6 +10,7 @@ use crate::peer::PeerSlot;
 use crate::replay::{ReplayError, ReplayWindow};
 use core::time::Duration;
 use srwan_wire::id::{LinkIndex, NodeId, PathId, SessionIndex};
+use srwan_wire::path_group::PathGroup;
 use srwan_wire::segment::COUNTER_MAX;
 use srwan_wire::time::Instant;
 use std::collections::{BTreeSet, VecDeque};
@@ -115,6 +116,8 @@ pub(crate) struct Session {
     pub(crate) check: LinkKey,
     counters: Vec<(PathId, u64)>,
     windows: Vec<(PathId, Box<ReplayWindow>)>,
+    /// Counters that came over any path of a group.
+    group_windows: Vec<(PathGroup, Box<ReplayWindow>)>,
 }
 
 /// What of a session comes from its handshake besides the keys.
@@ -150,6 +153,7 @@ impl Session {
             check: LinkKey::derive(&keys.receive),
             counters: Vec::new(),
             windows: Vec::new(),
+            group_windows: Vec::new(),
         }
     }
 
@@ -173,8 +177,10 @@ impl Session {
         self.counters.iter().any(|(_, next)| *next >= REKEY_AFTER_PACKETS)
     }
 
-    /// Takes the next packet counter of `path`. Allocates only for the first packet of a path.
+    /// Takes the next packet counter of `path`, which the paths of a group share. Allocates only for
+    /// the first packet of a path.
     pub(crate) fn take_counter(&mut self, path: PathId) -> Result<u64, Exhausted> {
+        let path = PathGroup::of(path).map_or(path, |(group, _)| group.counter());
         let next = match self.counters.iter().position(|(other, _)| *other == path) {
             Some(place) => &mut self.counters[place].1,
             None => &mut self.counters.push_mut((path, 0)).1,
@@ -203,6 +209,17 @@ impl Session {
             Some(place) => self.windows[place].1.accept(counter),
             None => self.windows.push_mut((path, Box::default())).1.accept(counter),
         }
+    }
+
+    /// Records the counter of an authentic packet of a group; `false` if it came before over another
+    /// path, or is too old to tell. There are at most seven groups.
+    pub(crate) fn accept_in_group(&mut self, group: PathGroup, counter: u64) -> bool {
+        let place = self.group_windows.iter().position(|(other, _)| *other == group);
+        let window = match place {
+            Some(place) => &mut self.group_windows[place].1,
+            None => &mut self.group_windows.push_mut((group, Box::default())).1,
+        };
+        window.accept(counter).is_ok()
     }
 }
 

@@ -71,6 +71,7 @@ impl TimerQueue {
 impl Dataplane {
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.sequencer.handle_timeout(now);
         while let Some(slot) = self.timers.pop(now) {
             if let Some(peer) = self.peers.get_mut(slot) {
                 peer.due = None;

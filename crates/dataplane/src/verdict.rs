@@ -21,6 +21,9 @@ pub enum Verdict {
     Forward(Forward),
     /// Hand the opened control message to the control plane.
     Punt(Oam),
+    /// An inner packet that is not handed over by this verdict: another copy of it came first, or it
+    /// waits for those before it. Drain `poll_delivery`.
+    Withheld,
     /// Taken in by the data plane (a handshake, a keepalive): drain the `poll_*` methods.
     Consumed,
     /// Forget it; the reason was counted.

@@ -147,6 +147,9 @@ pub struct ShapeArgs {
     /// Largest packet, bytes
     #[arg(long)]
     pub mtu: Option<u16>,
+    /// Larger packets are lost without an ICMP message
+    #[arg(long)]
+    pub no_icmp: bool,
 }
 
 #[derive(Clone, Debug, Args)]

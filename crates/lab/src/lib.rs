@@ -50,5 +50,7 @@ const SHIPPED: &[(&str, &str)] = &[
     ("validator-dies", include_str!("../scenarios/validator-dies.toml")),
     ("validator-wiped", include_str!("../scenarios/validator-wiped.toml")),
     ("validators-halt", include_str!("../scenarios/validators-halt.toml")),
+    ("two-paths", include_str!("../scenarios/two-paths.toml")),
+    ("mtu-1280", include_str!("../scenarios/mtu-1280.toml")),
     ("one-ended", include_str!("../scenarios/one-ended.toml")),
 ];

@@ -297,6 +297,10 @@ fn override_router(config: &mut Table, own: &RouterOverrides) {
             section.insert(key.to_owned(), value);
         }
     }
+    if !own.multipath.is_empty() {
+        let rules = own.multipath.iter().cloned().map(Value::Table).collect();
+        config.insert("multipath".to_owned(), Value::Array(rules));
+    }
 }
 
 /// Draws an ed25519 key into a file and returns its public half in hexadecimal.

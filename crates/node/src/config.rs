@@ -1,5 +1,6 @@
 //! What a node needs to know before it starts. Checked by the shell that read it.
 
+use crate::multipath::MultipathRule;
 use srwan_control::{LivenessConfig, PolicyConfig};
 use srwan_dataplane::KeyLife;
 use srwan_wire::id::{ChainId, NodeId};
@@ -34,6 +35,8 @@ pub struct NodeConfig {
     pub liveness: LivenessConfig,
     /// When traffic moves.
     pub policy: PolicyConfig,
+    /// For whom several paths share the traffic.
+    pub multipath: Vec<MultipathRule>,
     /// Largest packet that the host may hand in. **Units:** octets of the inner packet.
     pub inner_mtu: u16,
     /// How long keys are used.

@@ -18,7 +18,11 @@ impl Node {
             Oam::Reflection(reflection) if reflection.purpose == ProbePurpose::Ping => {
                 self.take_ping(from, &reflection, now);
             }
-            Oam::Pulse(_) | Oam::Probe(_) | Oam::Reflection(_) | Oam::Destination(_) => {
+            Oam::Pulse(_)
+            | Oam::Probe(_)
+            | Oam::PaddedProbe(_)
+            | Oam::Reflection(_)
+            | Oam::Destination(_) => {
                 let arrival = Arrival { from, relayed, at: now };
                 self.control.handle_oam(arrival, &oam, now);
             }

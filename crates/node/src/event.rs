@@ -3,6 +3,7 @@
 use crate::destination::Measurement;
 use crate::pay::{Evidence, LaneFact, LanePhase, LaneRequest, PathKey};
 use ipnet::IpNet;
+use srwan_dataplane::Spread;
 use srwan_wire::id::{ChainId, LaneId, LaneLabel, NodeId, Octets};
 use std::net::SocketAddr;
 
@@ -64,6 +65,8 @@ pub enum NodeEvent {
     },
     /// The path of an endpoint changed.
     PathChanged(PathChange),
+    /// Other paths share the traffic for an endpoint than before.
+    PathsShared(PathShares),
     /// Open a lane; answer with [`LedgerFact::Opened`] or [`LedgerFact::OpenFailed`].
     OpenLane(LaneRequest),
     /// Close a lane.
@@ -110,6 +113,17 @@ pub struct PathChange {
     pub to: Option<Vec<NodeId>>,
     /// Why, with figures.
     pub reason: String,
+}
+
+/// Paths that share the traffic for an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathShares {
+    /// Where they end.
+    pub endpoint: NodeId,
+    /// How the traffic is spread.
+    pub spread: Spread,
+    /// Relays and weight of each; none: the default path.
+    pub paths: Vec<(Vec<NodeId>, u8)>,
 }
 
 /// What the ledger, or the disk beside it, has to say.

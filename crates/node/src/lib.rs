@@ -1,10 +1,12 @@
 //! One router as one state machine: the data plane, the control plane, and the money between them.
 //!
-//! The shell and the simulator both run this. Drain order after every `handle_*`: [`Node::poll_transmit`] until `None`,
-//! [`Node::poll_event`] until `None`, then sleep until [`Node::poll_timeout`].
+//! The shell and the simulator both run this. Drain order after every `handle_*`: [`Node::poll_delivery`],
+//! [`Node::poll_transmit`] and [`Node::poll_event`] until `None`, then sleep until [`Node::poll_timeout`].
 //!
 //! - `node`: the machine's parts and what comes in
 //! - `dispatch`: control messages to whom they concern
+//! - `engage`: a decision of control as traffic on one path or several
+//! - `multipath`: rules of the operator for several paths at once
 //! - `settle`: what the parts say to one another, and what goes out
 //! - `steering`: decisions of control as policies of the data plane
 //! - `destination`: flows to where no router is, over an egress
@@ -18,17 +20,19 @@
 pub mod config;
 pub mod destination;
 mod dispatch;
+mod engage;
 pub mod event;
 mod fast_path;
+pub mod multipath;
 mod node;
 pub mod pay;
 pub mod ping;
 mod settle;
 pub mod statement;
-mod steering;
+pub mod steering;
 pub mod view;
 
 pub use config::{Boot, NodeConfig};
-pub use event::{LedgerFact, NodeEvent, PathChange, Transmit};
+pub use event::{LedgerFact, NodeEvent, PathChange, PathShares, Transmit};
 pub use node::Node;
-pub use srwan_dataplane::{Frame, KeyLife, Verdict};
+pub use srwan_dataplane::{Delivery, Frame, KeyLife, Spread, Verdict};

@@ -11,8 +11,8 @@ use crate::statement::StatementBook;
 use crate::steering::Steering;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
-use srwan_control::{Control, ControlConfig, PinError};
-use srwan_dataplane::{Dataplane, Frame, Identity, PeerConfig, Reach, Verdict};
+use srwan_control::{Control, ControlConfig, LivenessConfig, PinError};
+use srwan_dataplane::{Dataplane, Delivery, Frame, Identity, PeerConfig, Reach, Verdict};
 use srwan_wire::id::{ChainId, NodeId};
 use srwan_wire::receipt::Price;
 use srwan_wire::roster::{Member, Roster};
@@ -51,7 +51,7 @@ impl Node {
         };
         let control = ControlConfig {
             pulse_interval: config.pulse_interval,
-            liveness: config.liveness,
+            liveness: LivenessConfig { inner_mtu: config.inner_mtu, ..config.liveness },
             policy: config.policy,
             ..ControlConfig::new(config.account.clone(), config.clock_estimate)
         };
@@ -95,7 +95,19 @@ impl Node {
                 self.settle(now);
                 Verdict::Consumed
             }
-            Verdict::Deliver { .. } | Verdict::Forward(_) | Verdict::Drop(_) => verdict,
+            Verdict::Deliver { .. }
+            | Verdict::Withheld
+            | Verdict::Forward(_)
+            | Verdict::Drop(_) => verdict,
+        }
+    }
+
+    /// The kernel refused to send a datagram of so many octets, because it is longer than the interface takes
+    /// (EMSGSIZE): paths over that neighbour carry less from here on.
+    pub fn handle_refused(&mut self, to: SocketAddr, octets: usize, now: Instant) {
+        if let Some(neighbour) = self.dataplane.neighbour_at(to) {
+            self.control.handle_refused(neighbour, octets, now);
+            self.settle(now);
         }
     }
 
@@ -131,6 +143,7 @@ impl Node {
             self.settling.event(NodeEvent::Release { endpoint, prefixes });
         }
         self.watch_endpoints(now);
+        self.apply_rules(now);
         self.settle(now);
     }
 
@@ -199,10 +212,17 @@ impl Node {
         self.dataplane.handshake_stamp()
     }
 
+    /// The next packet for the host that had to wait for others: drain after [`Node::handle_datagram`], behind what its
+    /// verdict delivers, and after [`Node::handle_timeout`].
+    pub fn poll_delivery(&mut self) -> Option<Delivery> {
+        self.dataplane.poll_delivery()
+    }
+
     /// The next datagram to send. `now` becomes the time that probes and pulses carry.
     pub fn poll_transmit(&mut self, now: Instant) -> Option<Transmit> {
         if let Some(transmit) = self.dataplane.poll_transmit() {
-            return Some(Transmit { to: transmit.to, tos: 0, payload: transmit.bytes });
+            let srwan_dataplane::Transmit { to, tos, bytes: payload } = transmit;
+            return Some(Transmit { to, tos, payload });
         }
         self.next_message(now)
     }

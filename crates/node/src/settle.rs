@@ -3,18 +3,15 @@
 //! `settle` runs at the end of every input: it carries events of the data plane to control, decisions of control to
 //! steering and the payer, and the wishes of payer and payee to the data plane and the shell, until nothing is left.
 
-use crate::event::{NodeEvent, PathChange, Transmit};
+use crate::event::{NodeEvent, Transmit};
 use crate::node::Node;
 use crate::pay::{Hop, LanePhase, PathKey, PayAction, ServedTerms, Terms};
 use crate::ping::PingSend;
 use crate::statement::PeerOctets;
-use crate::steering::EngagedPath;
 use rand_chacha::rand_core::Rng;
-use srwan_control::{
-    ControlEvent, LaneState, PathKey as ObservedKey, PolicyChange, Reach as ControlReach,
-};
+use srwan_control::{ControlEvent, LaneState, PathKey as ObservedKey, Reach as ControlReach};
 use srwan_dataplane::{Event, LaneEntry, Reach};
-use srwan_wire::id::{LaneLabel, NodeId, Octets, PathId};
+use srwan_wire::id::{LaneLabel, NodeId, Octets};
 use srwan_wire::oam::{Oam, Relays};
 use srwan_wire::receipt::Price;
 use srwan_wire::time::Instant;
@@ -61,6 +58,9 @@ pub(crate) struct Settling {
     pub(crate) host_octets: usize,
     malformed: u64,
     unsealed: u64,
+    next_returns: Instant,
+    /// Octets sealed for each peer when it was last looked at.
+    sealed: BTreeMap<NodeId, u64>,
     rated_at: Instant,
     rated: BTreeMap<LaneLabel, Octets>,
     was_complete: bool,
@@ -79,6 +79,8 @@ impl Settling {
             host_octets: 0,
             malformed: 0,
             unsealed: 0,
+            next_returns: now,
+            sealed: BTreeMap::new(),
             rated_at: now,
             rated: BTreeMap::new(),
             was_complete: false,
@@ -225,6 +227,7 @@ impl Node {
     fn on_control(&mut self, event: ControlEvent, now: Instant) {
         match event {
             ControlEvent::PolicyChange(change) => self.on_policy(change),
+            ControlEvent::SpreadChange(change) => self.on_spread(change),
             ControlEvent::LaneWanted { endpoint, relays } => self.want_lane(endpoint, relays, now),
             ControlEvent::LaneUnwanted { endpoint, relays } => {
                 self.payer.unwant(&PathKey { relays, endpoint }, now);
@@ -233,54 +236,15 @@ impl Node {
                 let reach = if relays.is_empty() { Reach::Direct } else { Reach::Via(relays) };
                 self.dataplane.connect(peer, reach, now);
             }
+            ControlEvent::InnerMtu { endpoint, relays, octets } => {
+                self.steering.set_inner_mtu(endpoint, &relays, octets, &mut self.dataplane);
+            }
             ControlEvent::Member { .. } => {}
             ControlEvent::Reporter { node } => {
                 let is_me = node == self.config.node;
                 self.settling.event(NodeEvent::Reporter(is_me));
             }
         }
-    }
-
-    fn on_policy(&mut self, change: PolicyChange) {
-        let endpoint = change.endpoint;
-        let was_engaged = self.steering.engaged(endpoint).is_some();
-        let engaged =
-            change.active.clone().and_then(|relays| self.payable(endpoint, relays, change.path));
-        self.steering.set(endpoint, engaged, &mut self.dataplane);
-        if !self.tell_engaged(endpoint) && was_engaged {
-            let prefixes = self.steering.prefixes(endpoint).to_vec();
-            self.settling.event(NodeEvent::Release { endpoint, prefixes });
-        }
-        let reason = crate::view::cause_text(&change);
-        let (from, to) = (change.previous, change.active);
-        self.settling.event(NodeEvent::PathChanged(PathChange { endpoint, from, to, reason }));
-    }
-
-    /// Tells the shell which path an endpoint's traffic takes; `false` if none is engaged.
-    fn tell_engaged(&mut self, endpoint: NodeId) -> bool {
-        let Some(path) = self.steering.engaged(endpoint) else { return false };
-        let (relays, is_billed) = (path.relays.clone(), path.lane.is_some());
-        let prefixes = self.steering.prefixes(endpoint).to_vec();
-        self.settling.event(NodeEvent::Engage { endpoint, relays, is_billed, prefixes });
-        true
-    }
-
-    /// The path with the lane that pays for it; `None` if it has relays and no lane is ready.
-    fn payable(
-        &mut self,
-        endpoint: NodeId,
-        relays: Vec<NodeId>,
-        path: PathId,
-    ) -> Option<EngagedPath> {
-        let key = PathKey { relays, endpoint };
-        let lane = self.payer.ready_label(&key);
-        let is_free = self.terms(&key).is_some_and(|terms| terms.price == Price(0));
-        let PathKey { relays, .. } = key;
-        (relays.is_empty() || lane.is_some() || is_free).then_some(EngagedPath {
-            relays,
-            lane,
-            path,
-        })
     }
 
     fn want_lane(&mut self, endpoint: NodeId, relays: Vec<NodeId>, now: Instant) {
@@ -303,7 +267,7 @@ impl Node {
     }
 
     /// The lane's price is the dearest hop's; `None` if one of them never carries.
-    fn terms(&self, path: &PathKey) -> Option<Terms> {
+    pub(crate) fn terms(&self, path: &PathKey) -> Option<Terms> {
         let nodes = path.relays.iter().chain([&path.endpoint]);
         let prices: Option<Vec<u64>> = nodes.map(|n| self.members.get(n)?.price).collect();
         let price = prices?.into_iter().max()?;
@@ -370,32 +334,6 @@ impl Node {
         self.control.handle_lane(path.endpoint, &path.relays, state, now);
     }
 
-    /// A lane is ready: the headend installs it for itself, and an engaged path of its goes over to it.
-    fn pay_with(&mut self, path: &PathKey, label: LaneLabel, now: Instant) {
-        let Some(lane) = self.payer.views().find(|view| view.label == label) else { return };
-        let entry = LaneEntry {
-            label,
-            previous: self.config.node,
-            next: Some(path.relays.first().copied().unwrap_or(path.endpoint)),
-            octets: Octets(0),
-            allowed: lane.receipt,
-        };
-        if self.dataplane.install_lane(entry).is_err() {
-            return;
-        }
-        self.settling.hurry(now);
-        let engaged =
-            self.steering.engaged(path.endpoint).filter(|e| e.relays == path.relays).cloned();
-        if let Some(engaged) = engaged {
-            let was_free = engaged.lane.is_none();
-            let renewed = EngagedPath { lane: Some(label), ..engaged };
-            self.steering.set(path.endpoint, Some(renewed), &mut self.dataplane);
-            if was_free {
-                self.tell_engaged(path.endpoint);
-            }
-        }
-    }
-
     fn tick_pings(&mut self, now: Instant) {
         let outcomes = self.pings.tick(now, self.config.clock, &mut self.settling.pings);
         for outcome in outcomes {
@@ -421,6 +359,7 @@ impl Node {
         self.forget_unused_lanes();
         self.warn_of_exhausted();
         self.tell_throughput(now);
+        self.tell_returns(now);
         let is_busy = all != self.settling.octets_seen;
         self.settling.octets_seen = all;
         self.settling.next_tick = now + if is_busy { TICK_BUSY } else { TICK_IDLE };
@@ -469,6 +408,22 @@ impl Node {
             }
         }
         self.settling.rated = rated;
+    }
+
+    /// Tells control who gets packets straight from here, so that their path is asked what it carries.
+    fn tell_returns(&mut self, now: Instant) {
+        if now < self.settling.next_returns {
+            return;
+        }
+        self.settling.next_returns = now + RATE_WINDOW;
+        let sealed: BTreeMap<_, _> =
+            self.dataplane.meters().map(|(node, meter)| (node, meter.sealed.octets)).collect();
+        let before = core::mem::take(&mut self.settling.sealed);
+        let grew = |node: &NodeId, octets: u64| before.get(node).is_some_and(|old| *old < octets);
+        for (node, _) in sealed.iter().filter(|(node, octets)| grew(node, **octets)) {
+            self.control.note_return(*node, now);
+        }
+        self.settling.sealed = sealed;
     }
 
     /// Signs the counters of links that moved, once per pulse.

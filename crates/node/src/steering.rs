@@ -6,32 +6,60 @@
 //! router follows the path of the egress that was chosen for it.
 
 use ipnet::IpNet;
-use srwan_dataplane::{Dataplane, PolicyEntry};
+use srwan_dataplane::{Dataplane, PolicyEntry, PolicyPath, Spread};
 use srwan_wire::id::{LaneLabel, NodeId, PathId};
+use srwan_wire::path_group::{GROUP_MEMBERS_MAX, PathGroup};
 use srwan_wire::roster::Roster;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Path id of the direct session's unbilled data. Control numbers its paths from zero up and wraps long before.
 const DIRECT_PATH: PathId = PathId(0xfe);
 
-/// The path that is engaged for an endpoint.
+/// The paths that are engaged for an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Engaged {
+    /// How traffic is spread over them.
+    pub spread: Spread,
+    /// The paths; at least one.
+    pub paths: Vec<EngagedPath>,
+}
+
+impl Engaged {
+    /// The relays of the path with the largest share.
+    #[must_use]
+    pub fn relays(&self) -> &[NodeId] {
+        let largest = self.paths.iter().rev().max_by_key(|path| path.weight);
+        largest.map_or(&[], |path| path.relays.as_slice())
+    }
+}
+
+/// One engaged path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EngagedPath {
-    /// Relays in order; empty = pinned to the direct session.
+    /// Relays in order; empty = the direct session.
     pub relays: Vec<NodeId>,
     /// The lane that pays; none without relays.
     pub lane: Option<LaneLabel>,
-    /// Its number in the session.
+    /// Its number among the probed paths.
     pub path: PathId,
+    /// Its share, relative to the others'.
+    pub weight: u8,
+    /// The largest inner packet that it carries. **Units:** octets.
+    pub inner_mtu: u16,
 }
 
 /// Which prefix goes where.
 #[derive(Debug, Default)]
 pub struct Steering {
     prefixes: BTreeMap<NodeId, Vec<IpNet>>,
-    engaged: BTreeMap<NodeId, EngagedPath>,
+    engaged: BTreeMap<NodeId, Engaged>,
+    /// Which path has which place in its endpoint's group of paths.
+    places: BTreeMap<NodeId, Places>,
     /// Destinations without a router, by the egress that takes their flows.
     outside: BTreeMap<IpNet, NodeId>,
+    /// What the direct paths carry that were asked.
+    direct_mtu: BTreeMap<NodeId, u16>,
+    /// What the host's interface takes: what a path carries that was not asked.
     inner_mtu: u16,
 }
 
@@ -48,9 +76,9 @@ impl Steering {
         self.prefixes.get(&endpoint).map_or(&[], Vec::as_slice)
     }
 
-    /// The engaged path of an endpoint.
+    /// The engaged paths of an endpoint.
     #[must_use]
-    pub fn engaged(&self, endpoint: NodeId) -> Option<&EngagedPath> {
+    pub fn engaged(&self, endpoint: NodeId) -> Option<&Engaged> {
         self.engaged.get(&endpoint)
     }
 
@@ -79,6 +107,8 @@ impl Steering {
                 released.push((node, gone));
             }
         }
+        self.direct_mtu.retain(|node, _| wanted.contains_key(node));
+        self.places.retain(|node, _| wanted.contains_key(node));
         self.prefixes = wanted;
         let nodes: BTreeSet<_> = self.prefixes.keys().chain(self.outside.values()).collect();
         for node in nodes.into_iter().copied() {
@@ -87,13 +117,43 @@ impl Steering {
         released
     }
 
-    /// Engages a path, or returns to the default one.
-    pub fn set(&mut self, endpoint: NodeId, path: Option<EngagedPath>, dataplane: &mut Dataplane) {
-        match path {
-            Some(path) => self.engaged.insert(endpoint, path),
-            None => self.engaged.remove(&endpoint),
-        };
+    /// Engages paths, or returns to the default one.
+    pub fn set(&mut self, endpoint: NodeId, engaged: Option<Engaged>, dataplane: &mut Dataplane) {
+        match engaged {
+            Some(engaged) => {
+                self.places.entry(endpoint).or_default().take(&engaged.paths);
+                self.engaged.insert(endpoint, engaged);
+            }
+            None => drop(self.engaged.remove(&endpoint)),
+        }
         self.install(endpoint, dataplane);
+    }
+
+    /// An engaged path is paid by this lane from here on.
+    pub fn set_lane(
+        &mut self,
+        endpoint: NodeId,
+        relays: &[NodeId],
+        lane: LaneLabel,
+        dataplane: &mut Dataplane,
+    ) {
+        if let Some(path) = self.engaged_path_mut(endpoint, relays) {
+            path.lane = Some(lane);
+            self.install(endpoint, dataplane);
+        }
+    }
+
+    /// The id under which packets over an engaged path travel.
+    #[must_use]
+    pub fn path_id(&self, endpoint: NodeId, path: &EngagedPath) -> PathId {
+        let engaged = self.engaged.get(&endpoint);
+        let group = match engaged.map(|engaged| engaged.spread) {
+            Some(Spread::Packets) => PathGroup::IN_ORDER,
+            Some(Spread::Copies) => PathGroup::COPIES,
+            Some(Spread::Flows) | None => return path.path,
+        };
+        let place = self.places.get(&endpoint).and_then(|places| places.of(&path.relays));
+        place.and_then(|place| group.member(place)).unwrap_or(path.path)
     }
 
     /// Sends a destination without a router over the path of `egress`, or no longer.
@@ -115,16 +175,86 @@ impl Steering {
         }
     }
 
+    /// A path carries inner packets of so many octets: the policy over it follows.
+    pub fn set_inner_mtu(
+        &mut self,
+        endpoint: NodeId,
+        relays: &[NodeId],
+        octets: u16,
+        dataplane: &mut Dataplane,
+    ) {
+        if relays.is_empty() {
+            self.direct_mtu.insert(endpoint, octets);
+        }
+        if let Some(path) = self.engaged_path_mut(endpoint, relays) {
+            path.inner_mtu = octets;
+        }
+        self.install(endpoint, dataplane);
+    }
+
+    fn engaged_path_mut(
+        &mut self,
+        endpoint: NodeId,
+        relays: &[NodeId],
+    ) -> Option<&mut EngagedPath> {
+        let engaged = self.engaged.get_mut(&endpoint)?;
+        engaged.paths.iter_mut().find(|path| path.relays == relays)
+    }
+
     fn install(&self, endpoint: NodeId, dataplane: &mut Dataplane) {
-        let mut entry = match self.engaged.get(&endpoint) {
-            Some(path) => PolicyEntry::new(endpoint, path.relays.clone(), path.lane, path.path),
-            None => PolicyEntry::new(endpoint, Vec::new(), None, DIRECT_PATH),
+        let entry = match self.engaged.get(&endpoint) {
+            Some(engaged) => self.entry(endpoint, engaged),
+            None => {
+                let known = self.direct_mtu.get(&endpoint).copied();
+                let direct = PolicyEntry::new(endpoint, Vec::new(), None, DIRECT_PATH);
+                PolicyEntry { inner_mtu: known.unwrap_or(self.inner_mtu), ..direct }
+            }
         };
-        entry.inner_mtu = self.inner_mtu;
         let outside = self.outside.iter().filter(|(_, egress)| **egress == endpoint);
         for prefix in self.prefixes(endpoint).iter().chain(outside.map(|(prefix, _)| prefix)) {
             let installed = dataplane.install_policy(*prefix, &entry);
             debug_assert!(installed.is_ok(), "control offers loop-free paths only: {installed:?}");
         }
+    }
+
+    /// The policy over all engaged paths, with the MTU that all of them carry.
+    fn entry(&self, endpoint: NodeId, engaged: &Engaged) -> PolicyEntry {
+        let one = |path: &EngagedPath| PolicyPath {
+            relays: path.relays.clone(),
+            lane: path.lane,
+            path_id: self.path_id(endpoint, path),
+            weight: path.weight.max(1),
+        };
+        let inner_mtu = engaged.paths.iter().map(|path| path.inner_mtu).min();
+        PolicyEntry {
+            endpoint,
+            spread: engaged.spread,
+            paths: engaged.paths.iter().map(one).collect(),
+            inner_mtu: inner_mtu.unwrap_or(self.inner_mtu),
+        }
+    }
+}
+
+/// The places of paths in a group: a path keeps its place, so that its replay window goes on.
+#[derive(Debug, Default)]
+struct Places(Vec<Vec<NodeId>>);
+
+impl Places {
+    /// Gives each of `paths` a place: its own, a free one, or that of a path that is not among them.
+    fn take(&mut self, paths: &[EngagedPath]) {
+        for path in paths.iter().filter(|path| self.of(&path.relays).is_none()).collect::<Vec<_>>()
+        {
+            let is_needed = |known: &Vec<NodeId>| paths.iter().any(|path| path.relays == *known);
+            if self.0.len() < usize::from(GROUP_MEMBERS_MAX) {
+                self.0.push(path.relays.clone());
+            } else if let Some(known) = self.0.iter_mut().find(|known| !is_needed(known)) {
+                known.clone_from(&path.relays);
+            }
+        }
+    }
+
+    fn of(&self, relays: &[NodeId]) -> Option<u8> {
+        let place = self.0.iter().position(|known| known == relays)?;
+        u8::try_from(place).ok()
     }
 }

@@ -3,13 +3,13 @@
 use crate::node::Node;
 use crate::pay::payee::ServedView;
 use crate::pay::payer::PaidView;
-use crate::steering::EngagedPath;
+use crate::steering::{Engaged, EngagedPath};
 use ipnet::IpNet;
 use srwan_control::{
     Bounded, Candidate, Cause, Decision, HopFigures, MatrixView, MemberState, ObservedPath,
     PolicyChange,
 };
-use srwan_dataplane::{DropReason, PeerMeter, Totals};
+use srwan_dataplane::{Count, DropReason, PeerMeter, Totals};
 use srwan_wire::id::NodeId;
 use srwan_wire::pulse::SignedRow;
 use srwan_wire::roster::Member;
@@ -75,8 +75,10 @@ pub struct EndpointView {
     pub node: NodeId,
     /// What is behind it.
     pub prefixes: Vec<IpNet>,
-    /// The engaged path; `None` = the default path.
-    pub engaged: Option<EngagedPath>,
+    /// The engaged paths; `None` = the default path.
+    pub engaged: Option<Engaged>,
+    /// What was sent over each engaged path since the session's peer is known; octets of inner packets.
+    pub sent: Vec<(EngagedPath, Count)>,
     /// Relays of the standby path.
     pub standby: Option<Vec<NodeId>>,
     /// Each candidate with its figures and rule.
@@ -148,6 +150,7 @@ impl Node {
             node,
             prefixes: self.steering.prefixes(node).to_vec(),
             engaged: self.steering.engaged(node).cloned(),
+            sent: self.sent(node),
             standby: self.control.standby(node).map(<[NodeId]>::to_vec),
             candidates: self.control.candidates(node, now),
             decisions: self.control.decisions(node).cloned().collect(),
@@ -155,6 +158,18 @@ impl Node {
             hops: self.control.hops(node).collect(),
         };
         self.control.active_paths().map(|(node, _)| one(node)).collect()
+    }
+}
+
+impl Node {
+    fn sent(&self, endpoint: NodeId) -> Vec<(EngagedPath, Count)> {
+        let paths = self.steering.engaged(endpoint).map_or(&[][..], |engaged| &engaged.paths);
+        let count = |path: &EngagedPath| {
+            let id = self.steering.path_id(endpoint, path);
+            let found = self.dataplane.path_counts(endpoint).find(|(other, _)| *other == id);
+            found.map_or(Count::default(), |(_, count)| count)
+        };
+        paths.iter().map(|path| (path.clone(), count(path))).collect()
     }
 }
 
@@ -172,6 +187,7 @@ pub(crate) fn cause_text(change: &PolicyChange) -> String {
         Cause::Unpinned => "the operator took the pin away",
         Cause::LaneLost => "a hop no longer serves the lane",
         Cause::StandbyChanged => "another path is kept ready",
+        Cause::Shares => "several paths share the traffic",
     };
     match change.gain {
         Some(gain) => format!("{cause}; delay changes by {} us", -gain.as_micros()),

@@ -300,6 +300,7 @@ fn node_config(
         liveness: LivenessConfig {
             interval: config.liveness.interval,
             misses: config.liveness.misses,
+            inner_mtu: config.tun.mtu,
         },
         policy: PolicyConfig {
             gain_min: config.policy.gain_min,
@@ -309,6 +310,7 @@ fn node_config(
             hold_down: config.policy.hold_down,
             relays_max: config.policy.relays_max,
         },
+        multipath: config.multipath.clone(),
         inner_mtu: config.tun.mtu,
         key_life: config.key_life,
         last_stamp: Timestamp::default(),

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use srwan_dataplane::seg6::EngagedPath;
 use srwan_node::pay::{LanePhase, PathKey};
-use srwan_node::{LedgerFact, NodeEvent, PathChange};
+use srwan_node::{LedgerFact, NodeEvent, PathChange, PathShares};
 use srwan_wire::id::NodeId;
 use tokio::sync::mpsc;
 
@@ -14,7 +14,7 @@ use crate::evidence::{Store, Task};
 use crate::fault;
 use crate::host::{Flows, Host};
 use crate::ledger::Job;
-use crate::names::Names;
+use crate::names::{self, Names};
 use crate::packet_loop::{Handle, Order};
 use crate::prober::Prober;
 use crate::shared::{EngagedSince, Shared};
@@ -66,6 +66,7 @@ impl Dispatch {
                 self.host.steer_flows(Flows::End(destination));
             }
             NodeEvent::PathChanged(change) => self.path_changed(change).await,
+            NodeEvent::PathsShared(shares) => self.paths_shared(shares).await,
             NodeEvent::OpenLane(request) => self.job(Job::Open(request)).await,
             NodeEvent::CloseLane(lane) => self.job(Job::Close(lane)).await,
             NodeEvent::LookUpLane(lane) => self.job(Job::LookUp(lane)).await,
@@ -113,7 +114,7 @@ impl Dispatch {
     async fn lane_changed(&self, path: PathKey, phase: LanePhase) {
         let names = self.names().await;
         let (endpoint, relays) = (names.of(path.endpoint), names.list(&path.relays));
-        let text = format!("lane to {endpoint} via {relays} is {}", crate::names::phase(phase));
+        let text = format!("lane to {endpoint} via {relays} is {}", names::phase(phase));
         let kind = crate::names::phase_event(phase);
         self.add(kind, text, &names, Some(path.endpoint), Some(&path.relays));
     }
@@ -135,6 +136,21 @@ impl Dispatch {
         let since = change.to.as_ref().map(|_| EngagedSince { at, reason });
         self.shared.set_engaged(change.endpoint, since);
         self.add(kind, text, &names, Some(change.endpoint), change.to.as_deref());
+    }
+
+    async fn paths_shared(&self, shares: PathShares) {
+        let names = self.names().await;
+        let endpoint = names.of(shares.endpoint);
+        let (kind, text) = if shares.paths.is_empty() {
+            ("returned", format!("{endpoint}: back on the default path: no path is left to share"))
+        } else {
+            ("shared", format!("{endpoint}: {}", names::shares(&names, &shares)))
+        };
+        let first = shares.paths.first().map(|(relays, _)| relays.as_slice());
+        let (at, reason) = (self.shared.wall(), text.clone());
+        let since = first.map(|_| EngagedSince { at, reason });
+        self.shared.set_engaged(shares.endpoint, since);
+        self.add(kind, text, &names, Some(shares.endpoint), first);
     }
 
     async fn peer(&self, kind: &'static str, words: &str, node: NodeId) {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use srwan_node::pay::LanePhase;
+use srwan_node::{PathShares, Spread};
 use srwan_wire::id::NodeId;
 use srwan_wire::roster::Member;
 
@@ -62,6 +63,22 @@ impl Names {
         let holding = pairs.filter(|(_, prefix)| prefix.contains(&address));
         holding.max_by_key(|(_, prefix)| prefix.prefix_len())
     }
+}
+
+/// How traffic is spread over several paths, as the configuration says it.
+pub fn spread(spread: Spread) -> &'static str {
+    match spread {
+        Spread::Flows => "flows",
+        Spread::Packets => "packets",
+        Spread::Copies => "copies",
+    }
+}
+
+/// Which paths share the traffic, in words.
+pub fn shares(names: &Names, shares: &PathShares) -> String {
+    let path = |(relays, weight): &(Vec<NodeId>, u8)| format!("{} ({weight})", names.list(relays));
+    let paths: Vec<String> = shares.paths.iter().map(path).collect();
+    format!("{} over {} paths: {}", spread(shares.spread), paths.len(), paths.join("; "))
 }
 
 /// A lane's phase as one word.

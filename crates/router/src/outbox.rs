@@ -37,11 +37,25 @@ pub struct Sent {
     pub refused: u64,
 }
 
+/// Refusals for their length that wait for the node: one per target is enough, and a router has few next hops at a
+/// time. Those beyond it come again.
+const OVERSIZED_MAX: usize = 16;
+
+/// A datagram that is longer than the interface takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Oversized {
+    /// To whom.
+    pub to: SocketAddr,
+    /// Octets of UDP payload.
+    pub octets: usize,
+}
+
 /// The waiting datagrams of one batch.
 #[derive(Default)]
 pub struct Outbox {
     waiting: Vec<Waiting>,
     sent: Sent,
+    oversized: Vec<Oversized>,
 }
 
 impl Outbox {
@@ -55,6 +69,11 @@ impl Outbox {
         self.sent
     }
 
+    /// Takes a datagram that was too long: the shortest one for its target.
+    pub fn pop_oversized(&mut self) -> Option<Oversized> {
+        self.oversized.pop()
+    }
+
     /// Sends everything; `buffer` gives the buffer with a number. Nothing waits afterwards.
     pub fn flush<'b>(&mut self, socket: &UdpSocket, buffer: impl Fn(usize) -> &'b [u8]) {
         let mut rest = self.waiting.as_slice();
@@ -62,6 +81,9 @@ impl Outbox {
             let (run, later) = rest.split_at(run_length(rest));
             let result = send_run(socket, run, &buffer);
             count(&mut self.sent, run, &result);
+            if is_too_long(&result) {
+                note(&mut self.oversized, Oversized { to: run[0].to, octets: run[0].range.len() });
+            }
             rest = later;
         }
         self.waiting.clear();
@@ -101,6 +123,20 @@ fn send_run<'b>(
     let first = &run[0];
     let segment = u16::try_from(first.range.len()).unwrap_or(0);
     socket.send(first.to, first.tos, &parts[..run.len()], segment)
+}
+
+/// All datagrams of a run but its last are as long as the first.
+fn is_too_long(result: &io::Result<()>) -> bool {
+    let code = result.as_ref().err().and_then(io::Error::raw_os_error);
+    code == Some(libc::EMSGSIZE)
+}
+
+fn note(oversized: &mut Vec<Oversized>, seen: Oversized) {
+    if let Some(known) = oversized.iter_mut().find(|known| known.to == seen.to) {
+        known.octets = known.octets.min(seen.octets);
+    } else if oversized.len() < OVERSIZED_MAX {
+        oversized.push(seen);
+    }
 }
 
 fn count(sent: &mut Sent, run: &[Waiting], result: &io::Result<()>) {
@@ -148,6 +184,21 @@ mod tests {
         check(&vec![waiting(1, 0, 10); 100], SEGMENTS_MAX);
         check(&vec![waiting(1, 0, 1_400); 100], SEND_OCTETS_MAX / 1_400);
         check(&vec![waiting(1, 0, 60_000); 2], 1);
+    }
+
+    #[test]
+    fn a_datagram_that_is_too_long_is_told_once_per_target_and_shortest() {
+        let sender = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let to = sender.local_addr().unwrap();
+        let buffer = vec![0; 70_000];
+        let mut outbox = Outbox::default();
+        for length in [65_530, 65_520, 65_525] {
+            outbox.push(Waiting { to, tos: 0, buffer: 0, range: 0..length });
+        }
+        outbox.flush(&sender, |_| &buffer);
+        assert_eq!(outbox.sent().refused, 3);
+        assert_eq!(outbox.pop_oversized(), Some(Oversized { to, octets: 65_520 }));
+        assert_eq!(outbox.pop_oversized(), None);
     }
 
     #[test]

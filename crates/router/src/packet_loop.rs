@@ -204,6 +204,7 @@ impl Loop {
                 fast_path.follow(&mut self.node);
             }
             self.transmit();
+            self.report_oversized();
             self.publish();
         }
     }
@@ -242,8 +243,10 @@ impl Loop {
                         buffer: 0,
                         range: start + forward.range.start..start + forward.range.end,
                     }),
-                    Verdict::Punt(_) | Verdict::Consumed | Verdict::Drop(_) => {}
+                    Verdict::Withheld | Verdict::Punt(_) | Verdict::Consumed | Verdict::Drop(_) => {
+                    }
                 }
+                self.deliveries.push_late(&mut self.node, &mut self.tun);
                 start += datagram.len();
             }
             self.outbox.flush(&self.udp, |_| octets);
@@ -272,7 +275,7 @@ impl Loop {
                     buffer: index,
                     range: forward.range,
                 }),
-                Verdict::Punt(_) | Verdict::Consumed | Verdict::Drop(_) => {}
+                Verdict::Withheld | Verdict::Punt(_) | Verdict::Consumed | Verdict::Drop(_) => {}
             }
         }
         self.outbox.flush(&self.udp, |index| &self.host_buffers[index]);
@@ -323,6 +326,8 @@ impl Loop {
         let now = self.clock.now();
         if self.node.poll_timeout().is_some_and(|due| due <= now) {
             self.node.handle_timeout(now);
+            self.deliveries.push_late(&mut self.node, &mut self.tun);
+            self.deliveries.flush(&mut self.tun);
         }
     }
 
@@ -331,6 +336,13 @@ impl Loop {
             let range = 0..transmit.payload.len();
             self.outbox.push(Waiting { to: transmit.to, tos: transmit.tos, buffer: 0, range });
             self.outbox.flush(&self.udp, |_| &transmit.payload);
+        }
+    }
+
+    /// What the interface refuses to carry is something that the node must know: it sends shorter ones from here on.
+    fn report_oversized(&mut self) {
+        while let Some(refused) = self.outbox.pop_oversized() {
+            self.node.handle_refused(refused.to, refused.octets, self.clock.now());
         }
     }
 
@@ -369,6 +381,13 @@ impl Deliveries {
         buffer.extend_from_slice(&[0; WRITE_HEADROOM]);
         buffer.extend_from_slice(packet);
         self.used += 1;
+    }
+
+    /// Packets that waited in the node for others, and wait no more.
+    fn push_late(&mut self, node: &mut Node, tun: &mut Tun) {
+        while let Some(late) = node.poll_delivery() {
+            self.push(&late.packet, tun);
+        }
     }
 
     fn flush(&mut self, tun: &mut Tun) {

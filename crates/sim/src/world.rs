@@ -1,13 +1,14 @@
 //! Routers, their clocks, and the order of events.
 
 use crate::bank::Bank;
-use crate::net::{Arrival, Link, Net};
+use crate::net::{Arrival, IP_UDP_OCTETS, Link, Net};
 use crate::packet;
 use ipnet::{IpNet, Ipv4Net};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use srwan_control::{LivenessConfig, PolicyConfig};
 use srwan_dataplane::{HEADROOM, Identity, TAILROOM};
+use srwan_node::multipath::MultipathRule;
 use srwan_node::view::NodeView;
 use srwan_node::{Boot, Frame, KeyLife, LedgerFact, Node, NodeConfig, NodeEvent, Verdict};
 use srwan_wire::id::{GroupId, NodeId};
@@ -46,6 +47,10 @@ pub struct WorldConfig {
     pub lane_cap: u64,
     /// How long routers use keys.
     pub key_life: KeyLife,
+    /// MTU of every host's TUN interface. **Units:** octets.
+    pub inner_mtu: u16,
+    /// Rules for several paths at once, by the router (its index) that has them; router `i` is called `r{i}`.
+    pub multipath: Vec<(usize, MultipathRule)>,
 }
 
 impl WorldConfig {
@@ -61,6 +66,8 @@ impl WorldConfig {
             price: Price::REFERENCE,
             lane_cap: 5_000_000_000,
             key_life: KeyLife::default(),
+            inner_mtu: 1_380,
+            multipath: Vec::new(),
         }
     }
 }
@@ -197,7 +204,7 @@ impl World {
             self.send_engaged(from, &packet);
         } else {
             let cargo = Arrival { from, to, bytes: [&[DEFAULT_PATH_MARK], &packet[..]].concat() };
-            self.net.send(cargo, self.now);
+            self.net.send(cargo, packet.len(), self.now);
         }
         is_engaged
     }
@@ -290,11 +297,14 @@ impl World {
             Verdict::Forward(forward) => {
                 self.transmit(router, forward.to, bytes[forward.range].to_vec());
             }
-            Verdict::Punt(_) | Verdict::Consumed | Verdict::Drop(_) => {}
+            Verdict::Punt(_) | Verdict::Withheld | Verdict::Consumed | Verdict::Drop(_) => {}
         }
     }
 
     fn drain(&mut self, router: usize) {
+        while let Some(late) = self.routers[router].poll_delivery() {
+            self.delivered.push(Delivered { at: self.now, router, packet: late.packet });
+        }
         while let Some(transmit) = self.routers[router].poll_transmit(self.now) {
             self.transmit(router, transmit.to, transmit.payload);
         }
@@ -321,7 +331,8 @@ impl World {
     fn transmit(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>) {
         let Some(to) = (0..self.routers.len()).find(|i| address(*i) == to) else { return };
         *self.sent.entry((from, to)).or_default() += 1;
-        self.net.send(Arrival { from, to, bytes }, self.now);
+        let octets = bytes.len() + IP_UDP_OCTETS;
+        self.net.send(Arrival { from, to, bytes }, octets, self.now);
     }
 }
 
@@ -350,6 +361,11 @@ struct Builder {
 impl Builder {
     fn node(&mut self, config: NodeConfig, now: Instant) -> Node {
         Node::new(config, draw(&mut self.rng), now)
+    }
+
+    fn rules(&self, index: usize) -> Vec<MultipathRule> {
+        let own = self.config.multipath.iter().filter(|(router, _)| *router == index);
+        own.map(|(_, rule)| rule.clone()).collect()
     }
 
     fn price(&self, index: usize) -> Option<Price> {
@@ -394,7 +410,8 @@ impl Builder {
             pulse_interval: self.config.pulse_interval,
             liveness: LivenessConfig::default(),
             policy: PolicyConfig::default(),
-            inner_mtu: 1_380,
+            multipath: self.rules(index),
+            inner_mtu: self.config.inner_mtu,
             key_life: self.config.key_life,
             last_stamp: Timestamp::default(),
             boot: Boot { time: start, nonce: u64::try_from(index).unwrap_or(0) },

@@ -8,6 +8,8 @@
 pub mod handshake;
 pub mod id;
 pub mod oam;
+pub mod padding;
+pub mod path_group;
 pub mod pulse;
 pub mod receipt;
 pub mod report;

@@ -4,6 +4,7 @@
 //! more than a datagram's worth.
 
 use crate::id::{AccountKey, Height, LaneId, LaneLabel, NodeId, Octets, PathHash, PathId};
+use crate::padding::Padding;
 use crate::receipt::{Delivery, LinkStatement, Receipt};
 use crate::sid::RELAYS_MAX;
 use crate::time::{Owd, Timestamp};
@@ -12,6 +13,12 @@ use borsh::{BorshDeserialize, BorshSerialize};
 /// Largest encoded message, in octets: it must fit one datagram on a 1280-octet path (IPv6's minimum MTU, RFC 8200)
 /// with 48 octets of IPv6 and UDP and the longest header and tags.
 pub const OAM_LEN_MAX: usize = 1_160;
+
+/// Largest padded probe, in octets: as long as the largest inner packet that a TUN interface may be configured for.
+pub const PADDED_LEN_MAX: usize = 9_000;
+
+/// The first octet of an encoded [`Oam::PaddedProbe`].
+const TAG_PADDED_PROBE: u8 = 12;
 
 /// A control message.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -40,6 +47,8 @@ pub enum Oam {
     Reflexive(ReflexiveAddress),
     /// Ask an egress to measure a destination, or its answer.
     Destination(DestinationProbe),
+    /// A probe as long as an inner packet that is asked about: does the path carry it (RFC 8899)?
+    PaddedProbe(PaddedProbe),
 }
 
 impl Oam {
@@ -54,7 +63,8 @@ impl Oam {
     /// # Errors
     /// Whatever is malformed, too long or left over.
     pub fn decode(bytes: &[u8]) -> Result<Self, OamError> {
-        if bytes.len() > OAM_LEN_MAX {
+        let is_padded = bytes.first() == Some(&TAG_PADDED_PROBE);
+        if bytes.len() > if is_padded { PADDED_LEN_MAX } else { OAM_LEN_MAX } {
             return Err(OamError::TooLong);
         }
         borsh::from_slice(bytes).map_err(|_| OamError::Malformed)
@@ -64,7 +74,7 @@ impl Oam {
 /// Why bytes are no control message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OamError {
-    /// Longer than [`OAM_LEN_MAX`].
+    /// Longer than [`OAM_LEN_MAX`]; a padded probe: than [`PADDED_LEN_MAX`].
     #[error("a control message has at most {OAM_LEN_MAX} octets")]
     TooLong,
     /// Not the encoding of any message.
@@ -110,6 +120,8 @@ pub enum ProbePurpose {
     HopSample,
     /// A person asked.
     Ping,
+    /// Does the path carry a packet as long as this probe is.
+    PathMtu,
 }
 
 /// A STAMP test packet (RFC 8762), sealed for its reflector and sent over exactly the path that it measures.
@@ -125,6 +137,26 @@ pub struct Probe {
     pub sent: Timestamp,
     /// The relays that it passes, in order: the reflector stores what it measured of them.
     pub relays: Relays,
+}
+
+/// A probe with zeros behind it. Its answer is not padded: only the way there is asked about.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PaddedProbe {
+    /// The probe.
+    pub probe: Probe,
+    /// What makes it long.
+    pub padding: Padding,
+}
+
+impl PaddedProbe {
+    /// `probe` with so much padding that its message has exactly `octets`; `None` if it is longer without any.
+    #[must_use]
+    pub fn with_len(probe: Probe, octets: u16) -> Option<Self> {
+        let bare = Self { probe, padding: Padding(0) };
+        let len = 1 + borsh::object_length(&bare).ok()?;
+        let padding = octets.checked_sub(u16::try_from(len).ok()?)?;
+        Some(Self { padding: Padding(padding), ..bare })
+    }
 }
 
 /// The answer to a probe. The same reflection may arrive by two paths; `purpose`, `path` and `seq` tell that it is one.
@@ -318,6 +350,33 @@ mod tests {
             expiry: Height(10),
         }));
         check(&Oam::Pulse(vec![1, 2, 3]));
+    }
+
+    fn padded(octets: u16) -> Option<PaddedProbe> {
+        let relays = Relays::new(vec![NodeId::new(2).unwrap()]).unwrap();
+        let (purpose, sent) = (ProbePurpose::PathMtu, Timestamp::from_nanos(1));
+        PaddedProbe::with_len(Probe { purpose, path: PathId(1), seq: 9, sent, relays }, octets)
+    }
+
+    #[test]
+    fn a_padded_probe_is_as_long_as_it_was_asked_to_be() {
+        for octets in [25, 26, 1_160, 1_161, 8_999] {
+            let message = Oam::PaddedProbe(padded(octets).unwrap());
+            assert_eq!(message.encode().len(), usize::from(octets));
+            check(&message);
+        }
+        assert_eq!(padded(24), None);
+    }
+
+    #[test]
+    fn only_a_padded_probe_may_be_long_and_only_with_zeros() {
+        let mut bytes = Oam::PaddedProbe(padded(9_000).unwrap()).encode();
+        assert_eq!(bytes[0], TAG_PADDED_PROBE);
+        bytes[8_999] = 1;
+        assert_eq!(Oam::decode(&bytes), Err(OamError::Malformed));
+        assert_eq!(Oam::decode(&[&bytes[..], &[0]].concat()), Err(OamError::TooLong));
+        let pulse = Oam::Pulse(vec![0; OAM_LEN_MAX]).encode();
+        assert_eq!(Oam::decode(&pulse), Err(OamError::TooLong));
     }
 
     #[test]

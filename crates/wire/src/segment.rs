@@ -86,6 +86,12 @@ pub const fn header_len(lane_present: bool, listed: usize) -> usize {
     if lane_present { FIXED_LEN + (4 + 4 * listed).next_multiple_of(8) } else { FIXED_LEN }
 }
 
+/// Octets that a packet grows by on a path over so many relays, without the outer IP and UDP headers.
+#[must_use]
+pub const fn overhead(lane_present: bool, listed: usize) -> usize {
+    header_len(lane_present, listed) + LINK_TAG_LEN + AEAD_TAG_LEN
+}
+
 /// Why bytes are no segment header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {

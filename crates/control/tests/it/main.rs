@@ -5,5 +5,7 @@ mod clocks;
 mod destinations;
 mod failover;
 mod group;
+mod mtu;
 mod paths;
+mod spread;
 mod world;

@@ -16,6 +16,7 @@ use srwan_wire::id::{AccountKey, GroupId, NodeId, NodeKey};
 use srwan_wire::oam::Oam;
 use srwan_wire::pulse::ErrorEstimate;
 use srwan_wire::roster::{Class, Location, Member, Roster};
+use srwan_wire::segment::overhead;
 use srwan_wire::sign::AccountSecret;
 use srwan_wire::time::{Instant, Timestamp, WallClock};
 
@@ -40,11 +41,13 @@ pub struct Link {
     pub jitter_ns: u64,
     pub loss_ppm: u32,
     pub up: bool,
+    /// Largest IP packet that it carries.
+    pub mtu: usize,
 }
 
 impl Link {
     pub fn of_ms(delay: u64) -> Self {
-        Self { delay_ns: delay * MS, jitter_ns: 0, loss_ppm: 0, up: true }
+        Self { delay_ns: delay * MS, jitter_ns: 0, loss_ppm: 0, up: true, mtu: 1_500 }
     }
 }
 
@@ -91,6 +94,8 @@ pub struct Plan {
     pub lane_ns: u64,
     /// Nodes that deliver to the outside.
     pub egresses: BTreeSet<u32>,
+    /// Autonomous system of a node; one of its own if not named.
+    pub asns: BTreeMap<u32, u32>,
 }
 
 impl Plan {
@@ -104,6 +109,7 @@ impl Plan {
             prices: BTreeMap::new(),
             lane_ns: 400 * MS,
             egresses: BTreeSet::new(),
+            asns: BTreeMap::new(),
         }
     }
 }
@@ -123,6 +129,8 @@ pub struct World {
     timers: BTreeMap<NodeId, u64>,
     order: u64,
     random: u64,
+    /// Padded probes have draws of their own, so that how many there are changes nothing else.
+    padded_random: u64,
     lane_ns: u64,
 }
 
@@ -143,6 +151,7 @@ impl World {
             timers: BTreeMap::new(),
             order: 0,
             random: plan.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+            padded_random: plan.seed.wrapping_mul(0xd134_2543_de82_ef95) | 1,
             lane_ns: plan.lane_ns,
         };
         for raw in 1..=plan.nodes {
@@ -328,19 +337,28 @@ impl World {
             self.pulses += 1;
         }
         let relayed = !transmit.via.is_empty();
-        let Some(travel) = self.travel(from, &transmit.via, transmit.to) else { return };
+        let octets = packet_octets(&transmit);
+        let is_padded = matches!(transmit.oam, Oam::PaddedProbe(_));
+        if is_padded {
+            core::mem::swap(&mut self.random, &mut self.padded_random);
+        }
+        let travel = self.travel(from, &transmit.via, transmit.to, octets);
+        if is_padded {
+            core::mem::swap(&mut self.random, &mut self.padded_random);
+        }
+        let Some(travel) = travel else { return };
         self.schedule(travel, (from, transmit.to), relayed, What::Oam(transmit.oam));
     }
 
     /// How long a packet takes, or `None` if it gets lost.
-    fn travel(&mut self, from: NodeId, via: &[NodeId], to: NodeId) -> Option<u64> {
+    fn travel(&mut self, from: NodeId, via: &[NodeId], to: NodeId, octets: usize) -> Option<u64> {
         let mut at = from;
         let mut nanos = 0;
         for next in via.iter().copied().chain([to]) {
             let link = self.links[&(at, next)];
             let lost = self.below(1_000_000) < u64::from(link.loss_ppm);
             let jitter = self.below(link.jitter_ns + 1);
-            if !link.up || lost || self.dead.contains(&next) {
+            if !link.up || lost || octets > link.mtu || self.dead.contains(&next) {
                 return None;
             }
             nanos += link.delay_ns + jitter;
@@ -357,8 +375,8 @@ impl World {
             ControlEvent::ConnectVia { peer, relays } => {
                 let mut back = relays.clone();
                 back.reverse();
-                let there = self.travel(of, relays, *peer);
-                let again = self.travel(*peer, &back, of);
+                let there = self.travel(of, relays, *peer, 0);
+                let again = self.travel(*peer, &back, of, 0);
                 if let (Some(there), Some(again)) = (there, again) {
                     let up = What::PeerUp(Reach::Relayed);
                     self.schedule(there + again, (*peer, of), false, up.clone());
@@ -366,6 +384,8 @@ impl World {
                 }
             }
             ControlEvent::PolicyChange(_)
+            | ControlEvent::SpreadChange(_)
+            | ControlEvent::InnerMtu { .. }
             | ControlEvent::LaneUnwanted { .. }
             | ControlEvent::Member { .. }
             | ControlEvent::Reporter { .. } => {}
@@ -384,6 +404,12 @@ impl World {
         };
         self.queue.push(Reverse(delivery));
     }
+}
+
+/// Octets of the IPv4 packet that carries a message over its relays.
+fn packet_octets(transmit: &ControlTransmit) -> usize {
+    let relays = transmit.via.len();
+    transmit.oam.encode().len() + overhead(relays > 0, relays) + 28
 }
 
 pub fn secret(raw: u32) -> AccountSecret {
@@ -411,7 +437,7 @@ fn member(plan: &Plan, raw: u32) -> Member {
         endpoints: vec![SocketAddr::from(([198, 18, c, d], 4766))],
         prefixes: Vec::new(),
         location: Location::default(),
-        asn: 64_500 + raw,
+        asn: plan.asns.get(&raw).copied().unwrap_or(64_500 + raw),
         class: Class::Public,
         price: plan.prices.get(&raw).copied().unwrap_or(Some(PRICE)),
         egress: plan.egresses.contains(&raw),

@@ -2,7 +2,7 @@
 
 use crate::inner::udp;
 use crate::world::{Datagram, World, receiver};
-use srwan_dataplane::{Frame, HEADROOM, TAILROOM, Verdict};
+use srwan_dataplane::{Frame, HEADROOM, Spread, TAILROOM, Verdict};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
@@ -89,6 +89,27 @@ fn headend_relay_endpoint_and_drops_allocate_nothing_per_packet() {
         is_delivered = matches!(plane.receive(from, bytes, 0, now), Verdict::Deliver { .. });
     });
     assert_eq!((count, is_delivered), (0, true));
+}
+
+#[test]
+fn several_paths_cost_no_allocation_but_for_what_waits_or_is_copied() {
+    for spread in [Spread::Flows, Spread::Packets] {
+        let mut world = World::connected(4);
+        world.spread(1, spread, &[(2, 1), (3, 1)], 4);
+        let packet = udp("10.0.1.5:1", "10.0.4.9:2", &[7; 1_000]);
+        // The first packets of a path make its counters and windows.
+        for _ in 0..4 {
+            world.host_sends(1, &packet);
+        }
+        world.run_millis(100);
+        let mut buffer = vec![0; HEADROOM + packet.len() + TAILROOM];
+        let range = HEADROOM..HEADROOM + packet.len();
+        buffer[range.clone()].copy_from_slice(&packet);
+        let now = world.now;
+        let mut frame = Frame::new(&mut buffer, range).unwrap();
+        let plane = world.plane(1);
+        assert_eq!(allocations(|| is_forward(&plane.headend(&mut frame, now))), 0, "{spread:?}");
+    }
 }
 
 fn next(world: &mut World, packet: &[u8]) -> Datagram {

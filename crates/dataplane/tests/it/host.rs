@@ -106,6 +106,88 @@ fn a_path_may_have_an_mtu_of_its_own() {
     assert_eq!(world.router(1).delivered.len(), 1);
 }
 
+/// What the host behind router 2 gets of a packet that the path to it is too small for.
+fn arrives_over(inner_mtu: u16, packet: &[u8]) -> Vec<Vec<u8>> {
+    let mut world = world();
+    let mut entry = PolicyEntry::new(node(2), vec![], None, PathId(1));
+    entry.inner_mtu = inner_mtu;
+    for prefix in prefixes(2) {
+        world.plane(1).install_policy(prefix, &entry).unwrap();
+    }
+    world.host_sends(1, packet);
+    world.run_millis(100);
+    assert_eq!(world.router(1).delivered, [], "the sender is told nothing");
+    world.router(2).delivered.iter().map(|(_, packet)| packet.clone()).collect()
+}
+
+#[test]
+fn a_packet_that_may_be_fragmented_arrives_in_fragments() {
+    let mut packet = udp("10.0.1.5:1", "10.0.2.9:2", &[7; 1_300]);
+    packet[6] = 0;
+    let fragments = arrives_over(1_000, &packet);
+    assert_eq!(fragments.iter().map(Vec::len).collect::<Vec<_>>(), [996, 352]);
+    assert!(fragments.iter().all(|fragment| checksum(&fragment[..20]) == 0));
+    let payload = [&fragments[0][20..], &fragments[1][20..]].concat();
+    assert_eq!(payload, packet[20..]);
+}
+
+#[test]
+fn an_ipv6_packet_of_the_least_mtu_passes_a_path_that_carries_less() {
+    let packet = udp("[fd00:1::5]:1", "[fd00:2::9]:2", &[7; 1_232]);
+    assert_eq!(packet.len(), 1_280);
+    let fragments = arrives_over(1_176, &packet);
+    assert_eq!(fragments.len(), 2);
+    assert!(fragments.iter().all(|fragment| fragment.len() <= 1_176));
+    let payload = [&fragments[0][48..], &fragments[1][48..]].concat();
+    assert_eq!(payload, packet[40..]);
+}
+
+#[test]
+fn an_ipv6_sender_is_never_told_less_than_the_least_mtu() {
+    let mut world = world();
+    let mut entry = PolicyEntry::new(node(2), vec![], None, PathId(1));
+    entry.inner_mtu = 1_176;
+    world.plane(1).install_policy(prefixes(2)[1], &entry).unwrap();
+    world.host_sends(1, &udp("[fd00:1::5]:1", "[fd00:2::9]:2", &[7; 1_300]));
+    let (_, answer) = world.router(1).delivered.pop().unwrap();
+    assert_eq!(answer[44..48], 1_280_u32.to_be_bytes());
+}
+
+#[test]
+fn fragments_are_billed_to_the_lane_like_any_packet() {
+    let mut world = World::connected(3);
+    world.steer(1, &[2], 3, 77);
+    let mut entry =
+        PolicyEntry::new(node(3), vec![node(2)], Some(srwan_wire::id::LaneLabel(77)), PathId(1));
+    entry.inner_mtu = 1_000;
+    world.plane(1).install_policy(prefixes(3)[0], &entry).unwrap();
+    let mut packet = udp("10.0.1.5:1", "10.0.3.9:2", &[7; 1_300]);
+    packet[6] = 0;
+    world.host_sends(1, &packet);
+    world.run_millis(100);
+    for raw in 1..=3 {
+        let octets = world.plane(raw).lane_octets(srwan_wire::id::LaneLabel(77));
+        assert_eq!(octets.map(|octets| octets.0), Some(996 + 352), "router {raw}");
+    }
+}
+
+#[test]
+fn a_delivered_syn_is_clamped_to_the_path_that_its_answers_take() {
+    let mut world = world();
+    world.steer(2, &[], 1, 0);
+    let mut back = PolicyEntry::new(node(1), vec![], None, PathId(1));
+    back.inner_mtu = 1_200;
+    for prefix in prefixes(1) {
+        world.plane(2).install_policy(prefix, &back).unwrap();
+    }
+    world.host_sends(1, &syn("10.0.1.5", "10.0.2.9", 1_300));
+    world.host_sends(1, &syn("fd00:1::5", "fd00:2::9", 1_300));
+    world.run_millis(100);
+    let delivered = core::mem::take(&mut world.router(2).delivered);
+    let mss = |packet: &[u8], at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);
+    assert_eq!((mss(&delivered[0].1, 42), mss(&delivered[1].1, 62)), (1_160, 1_140));
+}
+
 #[test]
 fn the_mss_is_clamped_at_both_ends() {
     let mss = |packet: &[u8], at: usize| u16::from_be_bytes([packet[at], packet[at + 1]]);

@@ -9,6 +9,7 @@ mod handshake;
 mod host;
 mod inner;
 mod lanes;
+mod multipath;
 mod paths;
 mod rekey;
 mod seg6;

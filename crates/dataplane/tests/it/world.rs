@@ -5,9 +5,10 @@
 
 use srwan_dataplane::{
     Dataplane, DropReason, Event, Forward, Frame, HEADROOM, Identity, LaneEntry, PeerConfig,
-    PolicyEntry, Reach, TAILROOM, Verdict,
+    PolicyEntry, PolicyPath, Reach, Spread, TAILROOM, Transmit, Verdict,
 };
 use srwan_wire::id::{LaneLabel, NodeId, Octets, PathId};
+use srwan_wire::path_group::PathGroup;
 use srwan_wire::time::{Instant, Timestamp, WallClock};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -205,6 +206,34 @@ impl World {
         }
     }
 
+    /// Spreads what `from` sends to the networks behind `to` over paths of one relay each (0: none),
+    /// with a lane per path, labelled 100 and its relay.
+    pub fn spread(&mut self, from: u32, spread: Spread, paths: &[(u32, u8)], to: u32) {
+        let group = match spread {
+            Spread::Flows => None,
+            Spread::Packets => Some(PathGroup::IN_ORDER),
+            Spread::Copies => Some(PathGroup::COPIES),
+        };
+        let path = |(place, (relay, weight)): (u8, &(u32, u8))| PolicyPath {
+            relays: (*relay != 0).then(|| node(*relay)).into_iter().collect(),
+            lane: (*relay != 0).then_some(LaneLabel(100 + *relay)),
+            path_id: group.map_or(PathId(place + 1), |group| group.member(place).unwrap()),
+            weight: *weight,
+        };
+        let paths: Vec<_> = paths.to_vec();
+        let entry = PolicyEntry {
+            spread,
+            paths: (0..).zip(&paths).map(path).collect(),
+            ..PolicyEntry::new(node(to), vec![], None, PathId(1))
+        };
+        for prefix in prefixes(to) {
+            self.plane(from).install_policy(prefix, &entry).unwrap();
+        }
+        for (relay, _) in paths.iter().filter(|(relay, _)| *relay != 0) {
+            self.pave(from, &[*relay], to, 100 + relay);
+        }
+    }
+
     fn pave(&mut self, from: u32, relays: &[u32], to: u32, lane: u32) {
         let hops: Vec<u32> = [&[from], relays, &[to]].concat();
         for (i, hop) in hops.iter().enumerate() {
@@ -320,7 +349,7 @@ impl World {
                 let payload = buffer[oam.range.clone()].to_vec();
                 self.router(raw).punted.push((oam.from, oam.relayed, payload));
             }
-            Verdict::Consumed => {}
+            Verdict::Consumed | Verdict::Withheld => {}
             Verdict::Drop(reason) => self.drops.push((raw, *reason)),
         }
         self.drain(raw);
@@ -337,9 +366,13 @@ impl World {
     fn drain(&mut self, raw: u32) {
         let from = self.router(raw).address;
         while let Some(transmit) = self.plane(raw).poll_transmit() {
-            self.send(Datagram { from, to: transmit.to, tos: 0, bytes: transmit.bytes });
+            let Transmit { to, tos, bytes } = transmit;
+            self.send(Datagram { from, to, tos, bytes });
         }
         let router = self.router(raw);
+        while let Some(late) = router.plane.poll_delivery() {
+            router.delivered.push((late.origin, late.packet));
+        }
         while let Some(event) = router.plane.poll_event() {
             router.events.push(event);
         }

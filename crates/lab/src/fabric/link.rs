@@ -50,7 +50,10 @@ pub enum Fate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinkDrop {
     Blackhole,
-    TooBig { mtu: u16 },
+    TooBig {
+        /// What the sender is told; nothing where ICMP is filtered.
+        told: Option<u16>,
+    },
     Loss,
     QueueFull,
 }
@@ -135,7 +138,7 @@ impl Link {
             return Some(LinkDrop::Blackhole);
         }
         if let Some(mtu) = self.shape.mtu.filter(|mtu| octets > u64::from(*mtu)) {
-            return Some(LinkDrop::TooBig { mtu });
+            return Some(LinkDrop::TooBig { told: self.shape.icmp.then_some(mtu) });
         }
         if self.random.happens(self.shape.loss.ppm()) {
             return Some(LinkDrop::Loss);

@@ -159,8 +159,8 @@ impl Net {
                 }
                 self.enqueue(to, packet, at_ns);
             }
-            Fate::Lost(LinkDrop::TooBig { mtu }) => {
-                if let Some(answer) = packet::too_big(&packet, mtu) {
+            Fate::Lost(LinkDrop::TooBig { told }) => {
+                if let Some(answer) = told.and_then(|mtu| packet::too_big(&packet, mtu)) {
                     self.enqueue(from, answer, now_ns);
                 }
                 self.recycle(packet);

@@ -130,6 +130,8 @@ pub struct RouterOverrides {
     pub relays_max: Option<u8>,
     /// One-ended prefixes to keep measured.
     pub watch: Vec<IpNet>,
+    /// Rules for several paths at once, as the router's own config writes them; the router checks them.
+    pub multipath: Vec<toml::Table>,
 }
 
 /// Everything a directed link does to packets.
@@ -146,6 +148,8 @@ pub struct LinkShape {
     pub queue_octets: u64,
     /// Largest packet the link carries; `None` = the site's MTU.
     pub mtu: Option<u16>,
+    /// Whether the sender of a larger packet is told so; if not, the packet is gone without a word.
+    pub icmp: bool,
     pub duplicate: Probability,
     /// Chance that a packet is held back so that later ones overtake it.
     pub reorder: Probability,
@@ -172,6 +176,7 @@ pub struct LinkChange {
     pub rate: Option<BitRate>,
     pub queue_octets: Option<u64>,
     pub mtu: Option<u16>,
+    pub icmp: Option<bool>,
     pub duplicate: Option<Probability>,
     pub reorder: Option<Probability>,
     pub corrupt: Option<Probability>,
@@ -320,6 +325,7 @@ impl LinkShape {
             rate: change.rate.or(self.rate),
             queue_octets: change.queue_octets.unwrap_or(self.queue_octets),
             mtu: change.mtu.or(self.mtu),
+            icmp: change.icmp.unwrap_or(self.icmp),
             duplicate: change.duplicate.unwrap_or(self.duplicate),
             reorder: change.reorder.unwrap_or(self.reorder),
             corrupt: change.corrupt.unwrap_or(self.corrupt),
@@ -338,6 +344,7 @@ impl Default for LinkShape {
             rate: None,
             queue_octets: QUEUE_OCTETS_DEFAULT,
             mtu: None,
+            icmp: true,
             duplicate: Probability::NEVER,
             reorder: Probability::NEVER,
             corrupt: Probability::NEVER,

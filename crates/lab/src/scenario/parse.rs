@@ -200,6 +200,7 @@ fn overrides(own: Option<&RawRouter>, common: &RawRouter, at: At) -> Result<Rout
         window: time("window_ms", own.window_ms, common.window_ms)?,
         relays_max: own.relays_max.or(common.relays_max),
         watch: own.watch.clone().or_else(|| common.watch.clone()).unwrap_or_default(),
+        multipath: own.multipath.clone().or_else(|| common.multipath.clone()).unwrap_or_default(),
     })
 }
 
@@ -316,6 +317,7 @@ fn event_shape(raw: &RawEvent) -> RawLink {
         rate_mbps: raw.rate_mbps,
         queue_kb: raw.queue_kb,
         mtu: raw.mtu,
+        icmp: raw.icmp,
         duplicate: raw.duplicate,
         reorder: raw.reorder,
         corrupt: raw.corrupt,
@@ -514,6 +516,7 @@ impl At {
             rate: raw.rate_mbps.map(|mbps| self.rate("rate_mbps", mbps)).transpose()?,
             queue_octets: raw.queue_kb.map(|kb| kb.saturating_mul(1000)),
             mtu: raw.mtu,
+            icmp: raw.icmp,
             duplicate: chance("duplicate", raw.duplicate)?,
             reorder: chance("reorder", raw.reorder)?,
             corrupt: chance("corrupt", raw.corrupt)?,

@@ -100,6 +100,7 @@ pub struct RawRouter {
     pub window_ms: Option<f64>,
     pub relays_max: Option<u8>,
     pub watch: Option<Vec<ipnet::IpNet>>,
+    pub multipath: Option<Vec<toml::Table>>,
 }
 
 /// One figure for both directions, or one for `a` to `b` and one for `b` to `a`.
@@ -124,6 +125,7 @@ pub struct RawLink {
     pub rate_mbps: Option<f64>,
     pub queue_kb: Option<u64>,
     pub mtu: Option<u16>,
+    pub icmp: Option<bool>,
     pub duplicate: Option<f64>,
     pub reorder: Option<f64>,
     pub corrupt: Option<f64>,
@@ -151,6 +153,7 @@ pub struct RawEvent {
     pub rate_mbps: Option<f64>,
     pub queue_kb: Option<u64>,
     pub mtu: Option<u16>,
+    pub icmp: Option<bool>,
     pub duplicate: Option<f64>,
     pub reorder: Option<f64>,
     pub corrupt: Option<f64>,

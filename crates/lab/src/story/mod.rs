@@ -455,6 +455,7 @@ fn impairment_text(impairment: &Impairment) -> String {
     parts.extend(change.jitter.map(|jitter| format!("jitter {}", judge::millis(jitter))));
     parts.extend(change.rate.map(|rate| format!("rate {rate}")));
     parts.extend(change.mtu.map(|mtu| format!("mtu {mtu}")));
+    parts.extend(change.icmp.filter(|icmp| !icmp).map(|_| "no ICMP".to_owned()));
     parts.join(", ")
 }
 

@@ -88,6 +88,7 @@ fn shape(args: &ShapeArgs) -> Result<LinkChange> {
         reorder: chance("--reorder", args.reorder)?,
         corrupt: chance("--corrupt", args.corrupt)?,
         mtu: args.mtu,
+        icmp: args.no_icmp.then_some(false),
         ..LinkChange::default()
     })
 }

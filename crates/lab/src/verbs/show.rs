@@ -157,6 +157,9 @@ fn more(link: &LinkStats) -> String {
     }
     parts.extend(shape.rate.map(|rate| format!("rate {rate}")));
     parts.extend(shape.mtu.map(|mtu| format!("mtu {mtu}")));
+    if !shape.icmp {
+        parts.push("no ICMP".to_owned());
+    }
     if link.counters.offered > 0 {
         parts.push(format!("{} packets", link.counters.offered));
     }

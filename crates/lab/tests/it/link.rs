@@ -57,6 +57,18 @@ fn a_fault_adds_and_healing_takes_away() {
 }
 
 #[test]
+fn a_packet_that_is_too_big_is_lost_with_or_without_a_word() {
+    let fate = |icmp| {
+        let shape = LinkShape { mtu: Some(1_280), icmp, ..LinkShape::default() };
+        (link(shape.clone()).pass(0, 1_280), link(shape).pass(0, 1_281))
+    };
+    let told = |told| Fate::Lost(LinkDrop::TooBig { told });
+    assert_eq!(fate(true).1, told(Some(1_280)));
+    assert_eq!(fate(false).1, told(None));
+    assert!(matches!(fate(false).0, Fate::Arrives { .. }));
+}
+
+#[test]
 fn jitter_has_the_mean_that_was_asked_for_and_is_never_negative() {
     let jitter = Duration::from_millis(2);
     let mut link = link(LinkShape { jitter, ..LinkShape::default() });

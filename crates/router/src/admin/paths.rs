@@ -6,6 +6,9 @@ use axum::http::StatusCode;
 use srwan_api::rfc3339;
 use srwan_api::router as shape;
 use srwan_control::{Candidate, Cause, Decision, Rule};
+use srwan_dataplane::Count;
+use srwan_node::Spread;
+use srwan_node::steering::{Engaged, EngagedPath};
 use srwan_node::view::{EndpointView, NodeView};
 use srwan_wire::id::NodeId;
 use srwan_wire::time::{Instant, Owd};
@@ -109,8 +112,23 @@ impl<'a> Teller<'a> {
             prefixes: endpoint.prefixes.iter().map(ToString::to_string).collect(),
             mode: mode.into(),
             pinned: pinned.map(|candidate| self.names.each(&candidate.relays)),
+            spread: endpoint.engaged.as_ref().filter(|_| is_shared(endpoint)).map(spread),
+            shares: if is_shared(endpoint) { self.shares(endpoint) } else { Vec::new() },
             candidates,
         }
+    }
+
+    fn shares(&self, endpoint: &EndpointView) -> Vec<shape::PathShare> {
+        let total: f64 = endpoint.sent.iter().map(|(path, _)| f64::from(path.weight)).sum();
+        let are_copies = endpoint.engaged.as_ref().is_some_and(|e| e.spread == Spread::Copies);
+        let share = |(path, sent): &(EngagedPath, Count)| shape::PathShare {
+            relays: self.names.each(&path.relays),
+            weight: path.weight,
+            percent: if are_copies { 100.0 } else { f64::from(path.weight) * 100.0 / total },
+            sent_packets: sent.packets,
+            sent_bytes: sent.octets,
+        };
+        endpoint.sent.iter().map(share).collect()
     }
 
     fn candidate(&self, endpoint: &EndpointView, candidate: &Candidate) -> shape::Candidate {
@@ -132,6 +150,7 @@ impl<'a> Teller<'a> {
             loss: Some(f64::from(measured.map_or(candidate.loss, |m| m.loss).ppm()) / 1e6),
             jitter_us: measured.map(|m| micros(m.jitter)),
             throughput_bps: self.throughput(endpoint, candidate),
+            inner_mtu: candidate.inner_mtu,
             price_coins_per_gb: if is_default { "0".into() } else { price(candidate.price) },
             lane: self.lane(endpoint.node, &candidate.relays).into(),
             rule: self.rule(candidate),
@@ -158,7 +177,7 @@ impl<'a> Teller<'a> {
 
     /// Octets per second that the endpoint last saw of the path in use.
     fn throughput(&self, endpoint: &EndpointView, candidate: &Candidate) -> Option<u64> {
-        let is_in_use = endpoint.engaged.as_ref().is_some_and(|e| e.relays == candidate.relays);
+        let is_in_use = endpoint.sent.iter().any(|(path, _)| path.relays == candidate.relays);
         let hop = endpoint.hops.iter().find(|(node, _)| *node == endpoint.node);
         hop.filter(|_| is_in_use).map(|(_, figures)| figures.throughput)
     }
@@ -174,6 +193,9 @@ impl<'a> Teller<'a> {
         let name = |node: NodeId| self.names.of(node);
         let rule = match candidate.rule {
             Rule::Active => "carries the traffic".into(),
+            Rule::Shares { weight, of } => {
+                format!("shares the traffic: weight {weight} of {of}")
+            }
             Rule::Standby => "confirmed, and kept ready in case the active path fails".into(),
             Rule::Default => "the default path: traffic returns to it when it is well".into(),
             Rule::Pinned => "pinned by the operator".into(),
@@ -249,6 +271,15 @@ impl<'a> Teller<'a> {
     }
 }
 
+/// Whether a rule for several paths is in force, although only one of them may be usable.
+fn is_shared(endpoint: &EndpointView) -> bool {
+    endpoint.candidates.iter().any(|c| matches!(c.rule, Rule::Shares { .. }))
+}
+
+fn spread(engaged: &Engaged) -> String {
+    names::spread(engaged.spread).to_owned()
+}
+
 fn rank(state: &str) -> u8 {
     match state {
         "active" => 0,
@@ -261,7 +292,7 @@ fn rank(state: &str) -> u8 {
 
 fn state(candidate: &Candidate) -> &'static str {
     match candidate.rule {
-        Rule::Active | Rule::Pinned => "active",
+        Rule::Active | Rule::Pinned | Rule::Shares { .. } => "active",
         Rule::Standby => "standby",
         Rule::Default | Rule::LanePending => "confirmed",
         Rule::Confirming { .. } | Rule::Outranked => "candidate",
@@ -302,6 +333,7 @@ fn trigger(cause: Cause) -> &'static str {
         Cause::Unpinned => "unpinned",
         Cause::LaneLost => "lane",
         Cause::StandbyChanged => "standby",
+        Cause::Shares => "shares",
     }
 }
 
@@ -318,5 +350,6 @@ fn cause(cause: Cause) -> &'static str {
         Cause::Unpinned => "the operator took the pin away",
         Cause::LaneLost => "a hop no longer serves the lane",
         Cause::StandbyChanged => "another path is kept ready",
+        Cause::Shares => "the paths that share the traffic changed",
     }
 }

@@ -104,16 +104,16 @@ fn describe(seen: Option<&NodeView>, health: &[shape::HealthItem]) -> (&'static 
 fn engaged(shared: &Shared, view: &NodeView) -> Vec<shape::Engaged> {
     let names = Names::new(&view.members);
     let one = |endpoint: &EndpointView| {
-        let path = endpoint.engaged.as_ref()?;
+        let relays = endpoint.engaged.as_ref()?.relays();
         let since = shared.engaged_since(endpoint.node);
         Some(shape::Engaged {
             endpoint: names.of(endpoint.node),
             endpoint_node: endpoint.node.get(),
             prefixes: endpoint.prefixes.iter().map(ToString::to_string).collect(),
-            relays: names.each(&path.relays),
+            relays: names.each(relays),
             since: since.as_ref().map_or_else(String::new, |since| rfc3339::format(since.at)),
             reason: since.map_or_else(String::new, |since| since.reason),
-            gain_us: gain_us(endpoint, &path.relays),
+            gain_us: gain_us(endpoint, relays),
         })
     };
     view.endpoints.iter().filter_map(one).collect()

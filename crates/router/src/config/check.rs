@@ -14,7 +14,7 @@ use srwan_wire::roster::{
 
 use super::raw::RawConfig;
 use super::{Clock, Config, Controller, Egress, Geo, Ledger, Liveness, Policy, Tun, Xdp, XdpMode};
-use super::{price, srv6};
+use super::{multipath, price, srv6};
 use crate::fault::{self, Fault};
 use crate::ledger::VALIDATORS_MAX;
 
@@ -63,7 +63,8 @@ impl Source<'_> {
         for (index, line) in self.text.lines().enumerate() {
             let line = line.trim();
             if let Some(heading) = line.strip_prefix('[') {
-                current = heading.split(']').next().unwrap_or("").trim();
+                let name = heading.trim_start_matches('[').split(']').next();
+                current = name.unwrap_or("").trim();
                 if current == path {
                     return Some(index + 1);
                 }
@@ -115,6 +116,7 @@ pub fn check(raw: RawConfig, source: &Source) -> Result<Config, Fault> {
             .ok_or_else(|| source.range("session.rekey_s", "not between 2 and 120"))?,
         liveness: liveness(&raw, source)?,
         policy: policy(&raw, source)?,
+        multipath: multipath::rules(&raw, source)?,
         clock: clock(&raw, source)?,
         price: price::parse(&raw.price.coins_per_gb)
             .ok_or_else(|| source.range("price.coins_per_gb", "not a decimal price, nor inf"))?,

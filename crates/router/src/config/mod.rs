@@ -4,6 +4,7 @@
 
 mod check;
 pub mod keys;
+mod multipath;
 pub mod price;
 pub mod raw;
 pub mod srv6;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use srwan_node::KeyLife;
+use srwan_node::multipath::MultipathRule;
 use srwan_wire::id::{AccountKey, NodeKey};
 use srwan_wire::roster::{self, Class, Profile};
 
@@ -56,6 +58,8 @@ pub struct Config {
     pub liveness: Liveness,
     /// When to leave the default path.
     pub policy: Policy,
+    /// For whom several paths share the traffic.
+    pub multipath: Vec<MultipathRule>,
     /// The host's clock.
     pub clock: Clock,
     /// What relaying costs here.

@@ -38,6 +38,8 @@ pub struct RawConfig {
     #[serde(default)]
     pub policy: RawPolicy,
     #[serde(default)]
+    pub multipath: Vec<RawMultipath>,
+    #[serde(default)]
     pub clock: RawClock,
     #[serde(default)]
     pub price: RawPrice,
@@ -158,6 +160,21 @@ pub struct RawPolicy {
     pub relays_max: u8,
 }
 
+/// `[[multipath]]`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawMultipath {
+    pub endpoint: String,
+    #[serde(default = "flows")]
+    pub mode: String,
+    #[serde(default = "two")]
+    pub paths: u8,
+    #[serde(default)]
+    pub via: Vec<Vec<String>>,
+    #[serde(default)]
+    pub weights: Vec<u8>,
+}
+
 /// `[clock]`.
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -251,6 +268,14 @@ pub struct RawSrv6Policy {
 
 fn poll_ms() -> u64 {
     1_000
+}
+
+fn flows() -> String {
+    "flows".to_owned()
+}
+
+fn two() -> u8 {
+    2
 }
 
 fn escrow_coins() -> String {

@@ -1,6 +1,7 @@
 //! The configuration through its public door: text in, `Config` or a fault with code, line and hint out.
 
 use super::*;
+use srwan_control::SpreadMode;
 use srwan_dataplane::seg6::{Encaps, LocatorRoute};
 use srwan_wire::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
@@ -80,11 +81,39 @@ fn values_out_of_range_are_refused_with_line_and_key() {
         ("[xdp]\nmode = \"native\"\n", "xdp.mode", 10),
         ("[xdp]\ninterfaces = [\"a b\"]\n", "xdp.interfaces", 10),
         ("[xdp]\nmode = \"native\"\ninterfaces = [\"a\", \"a\"]\n", "xdp.interfaces", 11),
+        ("[[multipath]]\nendpoint = \"a\"\nmode = \"x\"\n", "multipath.mode", 11),
+        ("[[multipath]]\nendpoint = \"a\"\npaths = 1\n", "multipath.paths", 11),
+        ("[[multipath]]\nendpoint = \"a\"\nvia = [[], []]\n", "multipath.via", 11),
+        ("[[multipath]]\nendpoint = \"a\"\nweights = [1]\n", "multipath.weights", 11),
     ] {
         let fault = refused(extra);
         assert_eq!(fault.code, fault::CONFIG_RANGE, "{extra}");
         assert_eq!(fault.what, format!("router.toml:{line}: `{key}` is refused"), "{extra}");
     }
+}
+
+#[test]
+fn a_rule_for_several_paths_is_read_with_names_and_weights() {
+    let text = "[[multipath]]\nendpoint = \"sin\"\nmode = \"copies\"\npaths = 3\n\
+                [[multipath]]\nendpoint = \"fra\"\n\
+                via = [[], [\"lon\", \"ams\"]]\nweights = [1, 4]\n";
+    let config = parse(&format!("{MINIMAL}{text}")).unwrap();
+    let relays = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    let copies = MultipathRule {
+        endpoint: "sin".into(),
+        mode: SpreadMode::Copies,
+        paths: 3,
+        explicit: vec![],
+    };
+    let flows = MultipathRule {
+        endpoint: "fra".into(),
+        mode: SpreadMode::Flows,
+        paths: 2,
+        explicit: vec![(relays(&[]), 1), (relays(&["lon", "ams"]), 4)],
+    };
+    assert_eq!(config.multipath, [copies, flows]);
+    let twice = "[[multipath]]\nendpoint = \"sin\"\n[[multipath]]\nendpoint = \"sin\"\n";
+    assert_eq!(refused(twice).code, fault::CONFIG_RANGE);
 }
 
 #[test]
@@ -216,13 +245,15 @@ fn every_key_of_the_parser_is_documented_and_no_other() {
     let text = format!(
         "{MINIMAL}join_token_file = \"t\"\n[ledger]\nurl = \"http://a\"\n\
          [location]\nlat = 0.0\nlon = 0.0\n\
-         [srv6]\nblock = \"fd53::/48\"\nnext_hop_v4 = \"10.0.0.1\"\nnext_hop_v6 = \"fd00::1\"\n"
+         [srv6]\nblock = \"fd53::/48\"\nnext_hop_v4 = \"10.0.0.1\"\nnext_hop_v6 = \"fd00::1\"\n\
+         [[multipath]]\nendpoint = \"sin\"\n"
     );
     let raw: raw::RawConfig = toml::from_str(&text).unwrap();
     let table = toml::Table::try_from(&raw).unwrap();
     let mut accepted = BTreeSet::new();
     for (name, value) in &table {
-        match value.as_table() {
+        let first = value.as_array().and_then(|entries| entries.first());
+        match value.as_table().or(first.and_then(toml::Value::as_table)) {
             Some(section) => accepted.extend(section.keys().map(|key| format!("{name}.{key}"))),
             None => drop(accepted.insert(name.clone())),
         }

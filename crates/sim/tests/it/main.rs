@@ -1,6 +1,8 @@
 //! The main story and its neighbours, with real routers and the real ledger in virtual time.
 
 mod money;
+mod mtu;
+mod multipath;
 mod one_ended;
 mod paths;
 mod rekey;

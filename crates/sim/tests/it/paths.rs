@@ -124,7 +124,7 @@ fn clocks_that_are_wrong_by_ten_seconds_change_no_path() {
         let view = world.view(0);
         view.endpoints
             .iter()
-            .map(|e| e.engaged.as_ref().map(|p| p.relays.clone()))
+            .map(|e| e.engaged.as_ref().map(|p| p.relays().to_vec()))
             .collect::<Vec<_>>()
     };
     let right = taken(vec![]);

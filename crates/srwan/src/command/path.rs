@@ -2,11 +2,11 @@
 
 use crate::exit::Exit;
 use crate::output::Output;
-use crate::text::{Noted, indented, ms, ms_with_error, noted_table, or_dash, via};
+use crate::text::{Noted, indented, ms, ms_with_error, noted_table, octets, or_dash, via};
 use clap::Subcommand;
 use serde::Serialize;
 use srwan_api::http::{ApiError, BlockingClient, escape};
-use srwan_api::router::{Candidate, Decision, EndpointPaths, Paths, Pin, Unpin, Why};
+use srwan_api::router::{Candidate, Decision, EndpointPaths, PathShare, Paths, Pin, Unpin, Why};
 use std::path::Path;
 
 /// `srwan path ...`
@@ -101,14 +101,26 @@ fn endpoint_text(paths: &EndpointPaths) -> String {
         head.push_str(&format!("; pinned {}", via(relays)));
     }
     let mut lines = indented(&head, 0);
+    lines.extend(paths.spread.as_ref().map(|spread| shares_text(spread, &paths.shares)));
     lines.push(candidates_text(&paths.candidates));
     lines.join("\n")
+}
+
+/// How several paths share the traffic, a line each.
+fn shares_text(spread: &str, shares: &[PathShare]) -> String {
+    let line = |share: &PathShare| {
+        let (path, percent, weight) = (via(&share.relays), share.percent, share.weight);
+        let (packets, sent) = (share.sent_packets, octets(share.sent_bytes));
+        format!("  {percent:.0}% {path} (weight {weight}): sent {sent} in {packets} packets")
+    };
+    let lines = shares.iter().map(line).collect::<Vec<_>>().join("\n");
+    format!("shared by {} paths, spread by {spread}:\n{lines}", shares.len())
 }
 
 /// Each candidate on a line, the rule that chose or excluded it below.
 fn candidates_text(candidates: &[Candidate]) -> String {
     let rows: Vec<Noted> = candidates.iter().map(candidate_row).collect();
-    noted_table(&["PATH", "STATE", "EXPECTED", "MEASURED", "LOSS", "LANE"], &rows)
+    noted_table(&["PATH", "STATE", "EXPECTED", "MEASURED", "LOSS", "MTU", "LANE"], &rows)
 }
 
 fn candidate_row(candidate: &Candidate) -> Noted {
@@ -119,6 +131,7 @@ fn candidate_row(candidate: &Candidate) -> Noted {
         or_dash(candidate.expected_us, |us| ms_with_error(us, error_us)),
         or_dash(candidate.measured_us, ms),
         or_dash(candidate.loss, |loss| format!("{:.1}%", loss * 100.0)),
+        or_dash(candidate.inner_mtu, |octets| octets.to_string()),
         candidate.lane.clone(),
     ];
     (cells, candidate.rule.clone())

@@ -10,9 +10,10 @@ use srwan_wire::id::{
     NodeKey, Octets, PathHash, PathId, SessionIndex,
 };
 use srwan_wire::oam::{
-    DestinationProbe, LaneAnswer, LaneSetup, LaneVerdict, Oam, PathObservation, Probe,
+    DestinationProbe, LaneAnswer, LaneSetup, LaneVerdict, Oam, PaddedProbe, PathObservation, Probe,
     ProbePurpose, ReceiptAck, Reflection, ReflexiveAddress, RelayedHandshake, Relays,
 };
+use srwan_wire::padding::Padding;
 use srwan_wire::pulse::{ErrorEstimate, Loss, Measured, Pulse, Row, RowCell, RowCoding, RowHeader};
 use srwan_wire::receipt::{
     Delivery, DeliveryBody, Direction, LinkCounters, LinkStatement, LinkStatementBody, Price,
@@ -88,7 +89,7 @@ pub fn handshake(draw: &mut Draw) -> Vec<u8> {
 }
 
 pub fn oam(draw: &mut Draw) -> Vec<u8> {
-    let message = match draw.below(12) {
+    let message = match draw.below(13) {
         0 => Oam::Pulse(pulse(draw)),
         1 => Oam::Probe(probe(draw)),
         2 => Oam::Reflection(reflection(draw)),
@@ -105,21 +106,26 @@ pub fn oam(draw: &mut Draw) -> Vec<u8> {
             address: draw.array(),
             port: u16::from_be_bytes(draw.array()),
         }),
-        _ => Oam::Destination(DestinationProbe {
+        11 => Oam::Destination(DestinationProbe {
             address: draw.array(),
             rtt: draw.chance().then(|| draw.word()),
             answer: draw.chance(),
+        }),
+        _ => Oam::PaddedProbe(PaddedProbe {
+            probe: probe(draw),
+            padding: Padding(u16::try_from(draw.below(300)).unwrap()),
         }),
     };
     message.encode()
 }
 
 fn purpose(draw: &mut Draw) -> ProbePurpose {
-    match draw.below(4) {
+    match draw.below(5) {
         0 => ProbePurpose::Liveness,
         1 => ProbePurpose::Confirmation,
         2 => ProbePurpose::HopSample,
-        _ => ProbePurpose::Ping,
+        3 => ProbePurpose::Ping,
+        _ => ProbePurpose::PathMtu,
     }
 }
 
