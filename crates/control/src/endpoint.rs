@@ -67,7 +67,7 @@ pub(crate) struct Endpoint {
     pub(crate) node: NodeId,
     pub(crate) tracks: BTreeMap<PathId, Track>,
     pub(crate) active: PathId,
-    standby: Option<PathId>,
+    pub(crate) standby: Option<PathId>,
     challenger: Option<PathId>,
     pub(crate) pin: Option<Relays>,
     pub(crate) spread: Option<Spread>,

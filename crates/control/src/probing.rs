@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+use srwan_wire::canary::{self, Canary};
 use srwan_wire::id::{NodeId, PathId};
 use srwan_wire::oam::{Probe, ProbePurpose, Reflection};
 use srwan_wire::time::Instant;
@@ -27,7 +28,11 @@ impl Control {
         for endpoint in self.endpoints.values_mut() {
             let carrying: Vec<PathId> =
                 endpoint.tracks.keys().copied().filter(|path| endpoint.carries(*path)).collect();
+            let silent = canary::is(Canary::StandbySilent).then_some(endpoint.standby).flatten();
             for (path, track) in &mut endpoint.tracks {
+                if silent == Some(*path) {
+                    continue;
+                }
                 let is_suspect = track.meter.suspect_at().is_some_and(|at| at <= now);
                 if track.next_probe <= now || is_suspect {
                     track.next_probe = if is_suspect {

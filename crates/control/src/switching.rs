@@ -13,6 +13,7 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use srwan_wire::canary::{self, Canary};
 use srwan_wire::time::{Instant, Owd};
 
 use crate::config::PolicyConfig;
@@ -105,6 +106,9 @@ impl Judge {
     ) -> Option<Cause> {
         let gain = gain(active, other, policy, now)?;
         let needed = needed(active, policy).saturating_add(noise(active, other));
+        if canary::is(Canary::NoHysteresis) {
+            return (gain > 0).then(|| cause_of(active));
+        }
         self.streak = if gain > needed { self.streak.saturating_add(1) } else { 0 };
         let is_due = self.streak >= policy.windows && now >= self.hold_until;
         is_due.then(|| cause_of(active))

@@ -14,6 +14,7 @@ use crate::sequencer::Position;
 use crate::verdict::{Oam, Verdict};
 use crate::{mss, tos};
 use core::ops::Range;
+use srwan_wire::canary::{self, Canary};
 use srwan_wire::id::{LaneLabel, NodeId, PathId, SessionIndex};
 use srwan_wire::path_group::PathGroup;
 use srwan_wire::segment::{AAD_LEN_MAX, HeaderView, PacketType};
@@ -90,6 +91,9 @@ impl Dataplane {
         seal: &Sealed,
         packet: &mut [u8],
     ) -> Result<Verdict, DropReason> {
+        if canary::is(Canary::CountsForged) {
+            self.note_arrival(arrival, packet.len());
+        }
         let is_newest = self.open(seal, packet)?;
         let range = seal.range.clone();
         let is_keepalive = seal.kind == PacketType::Oam && range.is_empty();

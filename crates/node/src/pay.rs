@@ -7,6 +7,7 @@
 pub mod credit;
 pub mod payee;
 pub mod payer;
+mod shortfall;
 
 use srwan_wire::id::{AccountKey, Height, LaneId, LaneLabel, NodeId, Octets, PathHash};
 use srwan_wire::oam::Oam;

@@ -53,6 +53,17 @@ pub struct NodeView {
     pub message_faults: (u64, u64),
 }
 
+/// What a router has counted of the traffic of others: what must not move because of a datagram that is refused.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counted {
+    /// Octets of all lanes that it serves or pays for.
+    pub lanes: u64,
+    /// Packets that it delivered, relayed, or took for another copy.
+    pub packets: u64,
+    /// Octets of datagrams that it took from links.
+    pub link_in: u64,
+}
+
 /// Another member.
 #[derive(Clone, Debug)]
 pub struct PeerView {
@@ -113,6 +124,23 @@ impl Node {
             contradictions: self.statements.contradictions(),
             message_faults: self.settling.message_faults(),
         }
+    }
+
+    /// What this router has counted so far.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        let packets = |m: &PeerMeter| m.delivered.packets + m.relayed.packets + m.copies.packets;
+        Counted {
+            lanes: self.dataplane.lanes().map(|(_, meter)| meter.octets.0).sum(),
+            packets: self.dataplane.meters().map(|(_, meter)| packets(&meter)).sum(),
+            link_in: self.dataplane.totals().link_in.octets,
+        }
+    }
+
+    /// What this router's wall clock shows at `now`.
+    #[must_use]
+    pub fn wall(&self, now: Instant) -> Timestamp {
+        self.config.clock.at(now)
     }
 
     /// The fresh rows of the group, signed by their measurers: what the reporter hands to the controller.

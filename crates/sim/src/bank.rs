@@ -14,14 +14,17 @@ use srwan_node::{LedgerFact, NodeEvent};
 use srwan_wire::id::{AccountKey, ChainId, Height, LaneId, LaneLabel, Octets};
 use srwan_wire::sign::AccountSecret;
 use srwan_wire::time::{Instant, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 /// Distance of two blocks.
 pub const BLOCK_EVERY: Duration = Duration::from_millis(200);
 
+/// All coins there are. **Units:** base.
+pub const SUPPLY: u64 = 1_000_000_000_000_000_000;
+
 /// What each router begins with, and what it puts into escrow. **Units:** base.
-const ENDOWMENT: u64 = 1_000_000_000_000;
+pub const ENDOWMENT: u64 = 1_000_000_000_000;
 const ESCROW: u64 = 200_000_000_000;
 
 /// Fee reserve of a lane: enough for a hundred tickets. **Units:** base.
@@ -35,8 +38,9 @@ pub struct Bank {
     state: State,
     clients: Vec<Client>,
     pool: Vec<SignedTx>,
-    facts: Vec<(usize, LedgerFact)>,
+    facts: VecDeque<(usize, LedgerFact)>,
     opening: BTreeMap<TxHash, (usize, LaneLabel)>,
+    lanes: Vec<LaneId>,
     next_block: Instant,
     /// What tickets paid to each account. **Units:** base.
     pub earned: BTreeMap<AccountKey, u64>,
@@ -46,7 +50,21 @@ pub struct Bank {
     pub refused: u64,
     /// Whether blocks are made.
     pub halted: bool,
+    /// Clients that do not reach the ledger at the moment.
+    cut: BTreeSet<usize>,
+    /// What those asked meanwhile.
+    waiting: VecDeque<(usize, NodeEvent)>,
+    /// What those are to be told.
+    held: Vec<(usize, LedgerFact)>,
+    /// Evidence that shells hold until it would settle, and from which height on they look at it again.
+    claims: BTreeMap<(usize, LaneId), (Evidence, u64)>,
 }
+
+/// A ticket that did not settle what it claims is handed in again after so many blocks.
+const LOOK_AGAIN_BLOCKS: u64 = 25;
+
+/// Requests that wait for the ledger in all; a shell's outbox is bounded as well.
+const WAITING_MAX: usize = 10_000;
 
 struct Client {
     author: Author,
@@ -54,17 +72,18 @@ struct Client {
 }
 
 impl Bank {
-    /// A ledger with an account and an escrow for each secret.
+    /// A ledger with an account and an escrow for each secret, whose lanes take tickets for so many blocks after they
+    /// were closed.
     #[must_use]
-    pub fn new(secrets: &[AccountSecret]) -> Self {
+    pub fn new(secrets: &[AccountSecret], claim_window_blocks: u64) -> Self {
         let accounts = secrets.iter().map(|s| (s.public(), Amount::from_base(ENDOWMENT))).collect();
         let genesis = Genesis {
             chain: "sim".to_owned(),
-            supply: Amount::from_base(1_000_000_000_000_000_000),
+            supply: Amount::from_base(SUPPLY),
             accounts,
             subsidy: Amount::from_base(100_000_000_000_000_000),
             validators: BTreeMap::new(),
-            params: Params { claim_window_blocks: 50, ..Params::DEFAULT },
+            params: Params { claim_window_blocks, ..Params::DEFAULT },
         };
         let state = State::genesis(&genesis).expect("the genesis of a simulation is sound");
         let author = |s: &AccountSecret| Author::new(state.chain(), genesis.params.fees, s.clone());
@@ -73,13 +92,18 @@ impl Bank {
             state,
             clients,
             pool: Vec::new(),
-            facts: Vec::new(),
+            facts: VecDeque::new(),
             opening: BTreeMap::new(),
+            lanes: Vec::new(),
             next_block: Instant::ZERO + BLOCK_EVERY,
             earned: BTreeMap::new(),
             settled: 0,
             refused: 0,
             halted: false,
+            cut: BTreeSet::new(),
+            waiting: VecDeque::new(),
+            held: Vec::new(),
+            claims: BTreeMap::new(),
         };
         for client in 0..secrets.len() {
             bank.submit(client, |author, nonce| {
@@ -101,14 +125,61 @@ impl Bank {
         self.state.account(account).balance.base()
     }
 
+    /// The ledger's state.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
     /// Whether all coins add up to the supply, counted anew.
     #[must_use]
     pub fn is_conserved(&self) -> bool {
-        self.state.recount() == 1_000_000_000_000_000_000
+        self.state.recount() == u128::from(SUPPLY)
     }
 
-    /// Takes what a router asks of the ledger or of its disk; other events are none of its business.
+    /// Takes what a router asks of the ledger; other events are none of its business.
     pub fn handle(&mut self, client: usize, event: &NodeEvent) {
+        if !self.cut.contains(&client) {
+            self.answer(client, event);
+        } else if is_request(event) && self.waiting.len() < WAITING_MAX {
+            self.waiting.push_back((client, event.clone()));
+        }
+    }
+
+    /// Cuts a client off, or connects it again: then it is told what it missed, and what it asked is done.
+    pub fn set_cut(&mut self, client: usize, is_cut: bool) {
+        if is_cut {
+            self.cut.insert(client);
+            return;
+        }
+        self.cut.remove(&client);
+        let (mine, others) = self.held.drain(..).partition(|(to, _)| *to == client);
+        self.held = others;
+        self.facts.extend::<Vec<_>>(mine);
+        let waiting = std::mem::take(&mut self.waiting);
+        for (from, event) in waiting {
+            self.handle(from, &event);
+        }
+    }
+
+    /// A client starts anew: it knows nothing of what it asked before, closes the lanes that it paid for, and hands in
+    /// what is owed to it.
+    pub fn rejoin(&mut self, client: usize, owed: &[Evidence]) {
+        self.waiting.retain(|(from, _)| *from != client);
+        self.claims.retain(|(by, _), _| *by != client);
+        self.held.retain(|(to, _)| *to != client);
+        self.facts.retain(|(to, _)| *to != client);
+        self.opening.retain(|_, (by, _)| *by != client);
+        let account = self.clients[client].author.account();
+        let is_mine = |lane: &&LaneId| {
+            self.state.lane(lane).is_ok_and(|l| l.payer == account && l.phase == LanePhase::Open)
+        };
+        let open: Vec<LaneId> = self.lanes.iter().filter(is_mine).copied().collect();
+        open.into_iter().for_each(|lane| self.handle(client, &NodeEvent::CloseLane(lane)));
+        owed.iter().for_each(|one| self.handle(client, &NodeEvent::Settle(one.clone())));
+    }
+
+    fn answer(&mut self, client: usize, event: &NodeEvent) {
         match event {
             NodeEvent::OpenLane(request) => self.open(client, request),
             NodeEvent::CloseLane(lane) => {
@@ -116,20 +187,35 @@ impl Bank {
             }
             NodeEvent::LookUpLane(lane) => {
                 let fact = self.fact(*lane);
-                self.facts.push((client, LedgerFact::Lane { lane: *lane, fact }));
+                self.facts.push_back((client, LedgerFact::Lane { lane: *lane, fact }));
             }
-            NodeEvent::Store(evidence) => {
-                let (lane, octets) = (evidence.lane, evidence.receipt.body.octets);
-                self.facts.push((client, LedgerFact::Stored { lane, octets }));
+            NodeEvent::Settle(evidence) => {
+                self.claims.insert((client, evidence.lane), (evidence.clone(), 0));
             }
-            NodeEvent::Settle(evidence) => self.ticket(client, evidence),
             _ => {}
         }
     }
 
-    /// What the ledger says to whom since the last call.
-    pub fn take_facts(&mut self) -> Vec<(usize, LedgerFact)> {
-        std::mem::take(&mut self.facts)
+    /// Has a router told something that its own disk says: no ledger is needed for that.
+    pub fn tell(&mut self, client: usize, fact: LedgerFact) {
+        self.facts.push_back((client, fact));
+    }
+
+    /// What the ledger says next, and to whom.
+    pub fn next_fact(&mut self) -> Option<(usize, LedgerFact)> {
+        while let Some((to, fact)) = self.facts.pop_front() {
+            if !self.cut.contains(&to) || matches!(fact, LedgerFact::Stored { .. }) {
+                return Some((to, fact));
+            }
+            self.held.push((to, fact));
+        }
+        None
+    }
+
+    /// Octets that are settled on a lane; `None` if there is no such lane.
+    #[must_use]
+    pub fn settled_octets(&self, lane: LaneId) -> Option<u64> {
+        self.state.lane(&lane).ok().map(|lane| lane.settled.0)
     }
 
     /// When the next block is due.
@@ -147,6 +233,7 @@ impl Bank {
         if self.halted {
             return;
         }
+        self.hand_claims_in();
         let txs = std::mem::take(&mut self.pool);
         let time = Timestamp::from_nanos(now.as_nanos());
         let header = self.state.next_header(Maker { time, ..Maker::default() }, &txs);
@@ -161,8 +248,9 @@ impl Bank {
     fn publish(&mut self, outcome: Outcome, request: Option<(usize, LaneLabel)>) {
         match outcome {
             Outcome::Applied(Effect::LaneOpened { lane, .. }) => {
+                self.lanes.push(lane);
                 if let Some(((client, label), fact)) = request.zip(self.fact(lane)) {
-                    self.facts.push((client, LedgerFact::Opened { label, lane, fact }));
+                    self.facts.push_back((client, LedgerFact::Opened { label, lane, fact }));
                 }
             }
             Outcome::Applied(Effect::Settled(settlement)) => {
@@ -202,11 +290,41 @@ impl Bank {
         self.pool.push(tx);
     }
 
+    /// What the shells do with evidence: it is handed in when it would settle, one ticket of a lane in a block.
+    fn hand_claims_in(&mut self) {
+        let mut lanes = BTreeSet::new();
+        let claims = std::mem::take(&mut self.claims);
+        let height = self.state.height().0;
+        for ((client, lane), (evidence, mut from)) in claims {
+            let due = self.due(lane, &evidence);
+            let is_cut = self.cut.contains(&client);
+            if due == Due::Submit && !is_cut && height >= from && lanes.insert(lane) {
+                from = height + LOOK_AGAIN_BLOCKS;
+                self.ticket(client, &evidence);
+            }
+            if due != Due::Gone {
+                self.claims.insert((client, lane), (evidence, from));
+            }
+        }
+    }
+
+    /// As `Ledger::due` of the router's shell.
+    fn due(&self, id: LaneId, evidence: &Evidence) -> Due {
+        let Ok(lane) = self.state.lane(&id) else { return Due::Gone };
+        let terms = Terms { price: lane.open.price, cap: lane.open.cap.base() };
+        let claimed = evidence.octets().0.min(terms.cap_octets().0);
+        let unsettled = claimed.saturating_sub(lane.settled.0);
+        let is_last =
+            claimed == terms.cap_octets().0 || matches!(lane.phase, LanePhase::Closing { .. });
+        match unsettled {
+            0 => Due::Gone,
+            _ if is_last || unsettled >= Params::DEFAULT.min_settle.0 => Due::Submit,
+            _ => Due::Hold,
+        }
+    }
+
     fn ticket(&mut self, client: usize, evidence: &Evidence) {
         let Some(delivery) = evidence.delivery else { return };
-        if self.fact(evidence.lane).is_none_or(|fact| fact.settled >= evidence.octets()) {
-            return;
-        }
         let ticket = Ticket {
             lane: evidence.lane,
             receipt: evidence.receipt,
@@ -234,4 +352,26 @@ impl Bank {
             settled: Octets(lane.settled.0),
         })
     }
+}
+
+/// What to do with evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Due {
+    /// It would settle.
+    Submit,
+    /// It would not settle yet.
+    Hold,
+    /// There is nothing to settle.
+    Gone,
+}
+
+/// Whether the ledger has to do something for this event.
+fn is_request(event: &NodeEvent) -> bool {
+    matches!(
+        event,
+        NodeEvent::OpenLane(_)
+            | NodeEvent::CloseLane(_)
+            | NodeEvent::LookUpLane(_)
+            | NodeEvent::Settle(_)
+    )
 }

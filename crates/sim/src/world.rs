@@ -1,32 +1,30 @@
 //! Routers, their clocks, and the order of events.
 
+use crate::adversary::Behaviour;
+use crate::attack::{Insider, Net as Outsider};
+use crate::audit::{Audit, Happening};
 use crate::bank::Bank;
-use crate::net::{Arrival, IP_UDP_OCTETS, Link, Net};
-use crate::packet;
-use ipnet::{IpNet, Ipv4Net};
+use crate::builder::{Builder, address, draw};
+use crate::clock::LocalClock;
+use crate::datagram::{Datagram, Taint, Trail};
+use crate::judge::{Judge, Outcome, Received};
+use crate::net::{IP_UDP_OCTETS, Link, Net};
+use crate::shell::Shell;
 use rand_chacha::ChaCha20Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
-use srwan_control::{LivenessConfig, PolicyConfig};
-use srwan_dataplane::{HEADROOM, Identity, TAILROOM};
+use rand_chacha::rand_core::SeedableRng;
 use srwan_node::multipath::MultipathRule;
 use srwan_node::view::NodeView;
-use srwan_node::{Boot, Frame, KeyLife, LedgerFact, Node, NodeConfig, NodeEvent, Verdict};
-use srwan_wire::id::{GroupId, NodeId};
-use srwan_wire::pulse::ErrorEstimate;
+use srwan_node::{KeyLife, LedgerFact, Node, NodeEvent, Verdict};
+use srwan_wire::pulse::SignedRow;
 use srwan_wire::receipt::Price;
-use srwan_wire::roster::{Class, Location, Member, Roster};
+use srwan_wire::roster::Roster;
 use srwan_wire::sign::AccountSecret;
-use srwan_wire::time::{Instant, Timestamp, WallClock};
-use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
+use srwan_wire::time::{Instant, Timestamp};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::net::SocketAddr;
 use std::time::Duration;
 use zeroize::Zeroizing;
-
-/// Wall time at which every simulation starts: 2026-01-01T00:00:00Z. Any date does; a fixed one keeps runs equal.
-const START_NS: i64 = 1_767_225_600_000_000_000;
-
-/// Port of every router.
-const PORT: u16 = 4_766;
 
 /// What a simulation starts from.
 #[derive(Clone, Debug)]
@@ -35,8 +33,10 @@ pub struct WorldConfig {
     pub routers: u8,
     /// Distance of pulses.
     pub pulse_interval: Duration,
-    /// Offset of each router's wall clock; missing ones are zero.
+    /// Offset of each router's wall clock; missing ones are zero. **Units:** nanoseconds.
     pub clock_offsets: Vec<i64>,
+    /// Drift of each router's monotonic clock; missing ones are zero. **Units:** parts per billion.
+    pub clock_drifts: Vec<i64>,
     /// Which routers (by index) have hosts, so that paths to them are watched.
     pub sites: Vec<usize>,
     /// Routers (by index) with price infinity.
@@ -45,6 +45,8 @@ pub struct WorldConfig {
     pub price: Price,
     /// One lane's cap in base units.
     pub lane_cap: u64,
+    /// Blocks after its close in which a lane takes tickets.
+    pub claim_window_blocks: u64,
     /// How long routers use keys.
     pub key_life: KeyLife,
     /// MTU of every host's TUN interface. **Units:** octets.
@@ -61,10 +63,12 @@ impl WorldConfig {
             routers,
             pulse_interval: Duration::from_secs(1),
             clock_offsets: Vec::new(),
+            clock_drifts: Vec::new(),
             sites: vec![0, usize::from(routers) - 1],
             measure_only: Vec::new(),
             price: Price::REFERENCE,
             lane_cap: 5_000_000_000,
+            claim_window_blocks: 50,
             key_life: KeyLife::default(),
             inner_mtu: 1_380,
             multipath: Vec::new(),
@@ -106,11 +110,26 @@ pub struct World {
     pub delivered: Vec<Delivered>,
     /// Datagrams that each router sent to each other one.
     pub sent: BTreeMap<(usize, usize), u64>,
-    routers: Vec<Node>,
-    builder: Builder,
-    roster: Roster,
-    engaged: BTreeMap<usize, Vec<IpNet>>,
-    now: Instant,
+    /// A hash over everything that happened.
+    pub audit: Audit,
+    /// Who watches, if anybody.
+    pub judge: Option<Box<Judge>>,
+    pub(crate) outsider: Outsider,
+    pub(crate) insider: Option<Insider>,
+    /// A router that does not do as it should.
+    pub behaviour: Option<Behaviour>,
+    /// What was done to the datagram that is the cause of what routers send at this moment.
+    cause: Taint,
+    /// How long a router that does not do as it should holds what it sends at this moment.
+    held_back: Duration,
+    ups: BTreeSet<(usize, srwan_wire::id::NodeId)>,
+    regained: u64,
+    pub(crate) shells: Vec<Shell>,
+    pub(crate) addresses: BTreeMap<SocketAddr, usize>,
+    timers: BinaryHeap<Reverse<(Instant, usize)>>,
+    pub(crate) builder: Builder,
+    pub(crate) roster: Roster,
+    pub(crate) now: Instant,
 }
 
 impl World {
@@ -122,35 +141,33 @@ impl World {
         let accounts: Vec<_> =
             (0..count).map(|_| AccountSecret::from_seed(&draw(&mut rng))).collect();
         let secrets: Vec<_> = (0..count).map(|_| Zeroizing::new(draw(&mut rng))).collect();
-        let bank = Bank::new(&accounts);
+        let bank = Bank::new(&accounts, config.claim_window_blocks);
         let mut builder = Builder { config: config.clone(), accounts, secrets, rng };
-        let members = (0..count).map(|i| builder.member(i)).collect();
-        let roster = Roster {
-            group: GroupId(1),
-            seq: 1,
-            issued: Timestamp::from_nanos(0),
-            psk: draw(&mut builder.rng),
-            members,
-        };
-        let routers = (0..count)
-            .map(|i| {
-                let node = builder.config_of(i);
-                builder.node(node, Instant::ZERO)
-            })
-            .collect();
+        let roster = builder.roster();
+        let shells = (0..count).map(|router| shell_of(config, router)).collect();
         let mut world = Self {
             net: Net::new(draw(&mut builder.rng)),
             bank,
             log: Vec::new(),
             delivered: Vec::new(),
             sent: BTreeMap::new(),
-            routers,
+            audit: Audit::default(),
+            judge: None,
+            outsider: Outsider::default(),
+            insider: None,
+            behaviour: None,
+            cause: Taint::Clean,
+            held_back: Duration::ZERO,
+            ups: BTreeSet::new(),
+            regained: 0,
+            shells,
+            addresses: (0..count).map(|router| (address(router), router)).collect(),
+            timers: BinaryHeap::new(),
             builder,
             roster,
-            engaged: BTreeMap::new(),
             now: Instant::ZERO,
         };
-        world.start();
+        (0..count).for_each(|router| world.start_with(router, 0, Timestamp::default()));
         world
     }
 
@@ -160,21 +177,76 @@ impl World {
         self.now
     }
 
+    /// The time by a router's own clock.
+    #[must_use]
+    pub fn local_now(&self, router: usize) -> Instant {
+        self.shells[router].clock.at(self.now)
+    }
+
+    /// How many routers there are.
+    #[must_use]
+    pub fn routers(&self) -> usize {
+        self.shells.len()
+    }
+
+    /// What is around a router.
+    #[must_use]
+    pub fn shell(&self, router: usize) -> &Shell {
+        &self.shells[router]
+    }
+
+    /// The roster that every router was given.
+    #[must_use]
+    pub fn roster(&self) -> &Roster {
+        &self.roster
+    }
+
+    /// Between two pulses of a router.
+    #[must_use]
+    pub fn pulse_interval(&self) -> Duration {
+        self.builder.config.pulse_interval
+    }
+
     /// Links two routers in both directions.
     pub fn link(&mut self, a: usize, b: usize, link: Link) {
         self.net.set_link(a, b, link);
         self.net.set_link(b, a, link);
     }
 
-    /// One router, as it is.
+    /// One router, as it is. It must be running.
     #[must_use]
     pub fn view(&self, router: usize) -> NodeView {
-        self.routers[router].view(self.now)
+        let shell = &self.shells[router];
+        let node = shell.node.as_ref().expect("only a router that runs is looked at");
+        node.view(shell.clock.at(self.now))
     }
 
-    /// One router, to command it.
+    /// One router, to command it. It must be running; by its own clock it is [`World::local_now`].
     pub fn router(&mut self, router: usize) -> &mut Node {
-        &mut self.routers[router]
+        let shell = &mut self.shells[router];
+        shell.is_touched = true;
+        shell.node.as_mut().expect("only a router that runs is commanded")
+    }
+
+    /// The rows that a router would report, as [`Node::signed_rows`].
+    #[must_use]
+    pub fn signed_rows(&self, router: usize) -> Vec<SignedRow> {
+        let shell = &self.shells[router];
+        let rows = |node: &Node| node.signed_rows(shell.clock.at(self.now));
+        shell.node.as_ref().map(rows).unwrap_or_default()
+    }
+
+    /// The secret of a router's account: what its operator signs with.
+    #[must_use]
+    pub fn account_secret(&self, router: usize) -> &AccountSecret {
+        &self.builder.accounts[router]
+    }
+
+    /// The roster as router 0 has it, without the group's key.
+    #[must_use]
+    pub fn view_roster(&self) -> Roster {
+        let view = self.view(0);
+        Roster { seq: view.roster_seq, members: view.members, ..self.roster.clone() }
     }
 
     /// The account of a router.
@@ -186,6 +258,7 @@ impl World {
     /// Lets `length` pass.
     pub fn run(&mut self, length: Duration) {
         let until = self.now + length;
+        self.look_at_touched();
         while let Some(next) = self.next_event().filter(|at| *at <= until) {
             self.now = self.now.max(next);
             self.step();
@@ -193,238 +266,286 @@ impl World {
         self.now = until;
     }
 
-    /// A host behind router `from` sends a packet to a host behind router `to`: over the engaged path if there is one,
-    /// else over the default path of the Internet. Returns whether a path was engaged.
-    pub fn host_sends(&mut self, from: usize, to: usize, payload: &[u8]) -> bool {
-        let packet = packet::udp(host(from), host(to), payload);
-        let target = std::net::IpAddr::V4(host(to));
-        let is_engaged =
-            self.engaged.get(&from).is_some_and(|all| all.iter().any(|p| p.contains(&target)));
-        if is_engaged {
-            self.send_engaged(from, &packet);
-        } else {
-            let cargo = Arrival { from, to, bytes: [&[DEFAULT_PATH_MARK], &packet[..]].concat() };
-            self.net.send(cargo, packet.len(), self.now);
+    /// Lets time pass to the next thing that happens, and that happen; to `until` if nothing does before.
+    pub fn advance(&mut self, until: Instant) {
+        self.look_at_touched();
+        match self.next_event().filter(|at| *at <= until) {
+            Some(next) => {
+                self.now = self.now.max(next);
+                self.step();
+            }
+            None => self.now = until,
         }
-        is_engaged
     }
 
-    /// A host behind router `from` sends the first packet of a flow to where no router is, while an egress takes it.
-    pub fn host_sends_outside(&mut self, from: usize, to: Ipv4Addr, payload: &[u8]) {
-        self.send_engaged(from, &packet::udp(host(from), to, payload));
+    /// How often a session came up that had been up before.
+    #[must_use]
+    pub fn sessions_regained(&self) -> u64 {
+        self.regained
     }
 
-    fn send_engaged(&mut self, from: usize, packet: &[u8]) {
-        let mut buffer = vec![0; HEADROOM + packet.len() + TAILROOM];
-        let range = HEADROOM..HEADROOM + packet.len();
-        buffer[range.clone()].copy_from_slice(packet);
-        let mut frame = Frame::new(&mut buffer, range).expect("the buffer has the room");
-        let verdict = self.routers[from].handle_host_packet(&mut frame, self.now);
-        let bytes = frame.buffer().to_vec();
-        self.obey(from, verdict, &bytes);
-        self.drain(from);
-    }
-
-    /// A router dies and starts again at once, with a wall clock that is `clock_shift` nanoseconds off from the one it
-    /// had, and with what its disk kept: a handshake timestamp.
-    pub fn restart(&mut self, router: usize, clock_shift: i64, last_stamp: Timestamp) {
-        let mut config = self.builder.config_of(router);
-        let epoch = config.clock.at(Instant::ZERO).as_nanos().saturating_add_signed(clock_shift);
-        config.clock = WallClock::new(Timestamp::from_nanos(epoch));
-        config.boot.time = config.clock.at(self.now);
-        config.last_stamp = last_stamp;
-        self.routers[router] = self.builder.node(config, self.now);
-        self.engaged.remove(&router);
-        self.introduce(router);
-    }
-
-    fn start(&mut self) {
-        (0..self.routers.len()).for_each(|router| self.introduce(router));
-    }
-
-    fn introduce(&mut self, router: usize) {
-        let chain = self.bank.chain();
-        self.routers[router].handle_ledger(LedgerFact::Chain(chain), self.now);
-        self.routers[router].handle_roster(&self.roster, self.now);
-        self.drain(router);
-    }
-
-    fn next_event(&self) -> Option<Instant> {
-        let timers = self.routers.iter().filter_map(Node::poll_timeout).min();
-        [timers, self.net.next(), Some(self.bank.next())].into_iter().flatten().min()
-    }
-
-    fn step(&mut self) {
-        while let Some(arrival) = self.net.arrive(self.now) {
-            self.deliver(arrival);
-        }
-        self.bank.tick(self.now);
-        self.spread_facts();
-        for router in 0..self.routers.len() {
-            if self.routers[router].poll_timeout().is_some_and(|at| at <= self.now) {
-                self.routers[router].handle_timeout(self.now);
+    fn look_at_touched(&mut self) {
+        for router in 0..self.shells.len() {
+            if std::mem::take(&mut self.shells[router].is_touched) {
                 self.drain(router);
             }
         }
         self.spread_facts();
     }
 
-    fn spread_facts(&mut self) {
-        for (router, fact) in self.bank.take_facts() {
-            self.routers[router].handle_ledger(fact, self.now);
-            self.drain(router);
+    fn next_event(&mut self) -> Option<Instant> {
+        while let Some(Reverse((at, router))) = self.timers.peek()
+            && self.shells[*router].armed != Some(*at)
+        {
+            self.timers.pop();
+        }
+        let timer = self.timers.peek().map(|Reverse((at, _))| *at);
+        [self.net.next(), Some(self.bank.next()), timer].into_iter().flatten().min()
+    }
+
+    /// One event: a datagram, else a block, else a timer.
+    fn step(&mut self) {
+        self.step_once();
+        self.spread_facts();
+    }
+
+    fn step_once(&mut self) {
+        if let Some(datagram) = self.net.arrive(self.now) {
+            self.arrive(datagram);
+        } else if self.bank.next() <= self.now {
+            self.audit.note(Happening::Block, self.now, 0, &[]);
+            self.bank.tick(self.now);
+        } else if let Some(Reverse((_, router))) = self.timers.pop() {
+            self.time_out(router);
         }
     }
 
-    fn deliver(&mut self, arrival: Arrival) {
-        let Arrival { from, to, mut bytes } = arrival;
-        if bytes.first() == Some(&DEFAULT_PATH_MARK) {
-            let packet = bytes.split_off(1);
-            self.delivered.push(Delivered { at: self.now, router: to, packet });
-            return;
+    fn time_out(&mut self, router: usize) {
+        self.audit.note(Happening::Timer, self.now, router, &[]);
+        self.shells[router].armed = None;
+        while let Some(datagram) = self.shells[router].release() {
+            self.take(datagram);
         }
-        let verdict = self.routers[to].handle_datagram(address(from), &mut bytes, 0, self.now);
-        self.obey(to, verdict, &bytes);
+        let now = self.local_now(router);
+        let Some(node) = &mut self.shells[router].node else { return };
+        if node.poll_timeout().is_some_and(|at| at <= now) {
+            node.handle_timeout(now);
+            let stamp = node.handshake_stamp();
+            let wall = node.wall(now);
+            self.shells[router].disk.reserve(stamp, wall);
+        }
+        self.drain(router);
+    }
+
+    pub(crate) fn spread_facts(&mut self) {
+        while let Some((router, fact)) = self.bank.next_fact() {
+            let now = self.local_now(router);
+            if let Some(judge) = &mut self.judge {
+                judge.told(router, &fact);
+            }
+            let shell = &mut self.shells[router];
+            if let LedgerFact::Settled { lane, octets } = &fact {
+                shell.disk.forget(*lane, *octets);
+            }
+            if let Some(node) = &mut shell.node {
+                node.handle_ledger(fact, now);
+                self.drain(router);
+            }
+        }
+    }
+
+    fn arrive(&mut self, datagram: Datagram) {
+        self.audit.note(Happening::Arrival, self.now, datagram.to, &datagram.bytes);
+        if datagram.is_bare {
+            self.deliver(datagram.to, None, datagram.bytes);
+        } else if self.shells[datagram.to].stalled_until > self.now {
+            let to = datagram.to;
+            self.shells[to].hold(datagram);
+            self.arm(to);
+        } else {
+            self.take(datagram);
+        }
+    }
+
+    fn take(&mut self, datagram: Datagram) {
+        let Datagram { from, to, source, mut bytes, taint, trail, .. } = datagram;
+        let early = self.behaviour.as_ref().map_or(Duration::ZERO, |one| one.early(to, from));
+        let now = earlier(self.local_now(to), early);
+        let is_caught = self.outsider.most > 0 && self.outsider.router == to;
+        let copy = (is_caught && taint == Taint::Clean).then(|| bytes.clone());
+        let Some(node) = &mut self.shells[to].node else { return };
+        let is_watched = self.judge.is_some();
+        let before = (is_watched && taint != Taint::Clean).then(|| node.counted());
+        let mut seen = is_watched.then(|| Received::new((to, source), &bytes, (taint, trail)));
+        let verdict = node.handle_datagram(source, &mut bytes, 0, now);
+        let counted = before.map(|before| (before, node.counted()));
+        let outcome = outcome_of(&verdict);
+        if let (Some(judge), Some(seen)) = (&mut self.judge, &mut seen) {
+            (seen.outcome, seen.counted) = (outcome, counted);
+            judge.received(seen, self.now);
+        }
+        if outcome != Outcome::Dropped {
+            copy.into_iter().for_each(|copy| self.outsider.keep(source, copy));
+        }
+        self.cause = taint;
+        self.obey(to, verdict, bytes, Past { taint, trail, seen });
         self.drain(to);
+        self.cause = Taint::Clean;
     }
 
-    fn obey(&mut self, router: usize, verdict: Verdict, bytes: &[u8]) {
+    pub(crate) fn obey(&mut self, router: usize, verdict: Verdict, mut bytes: Vec<u8>, past: Past) {
         match verdict {
-            Verdict::Deliver { range, .. } => {
-                let packet = bytes[range].to_vec();
-                self.delivered.push(Delivered { at: self.now, router, packet });
+            Verdict::Deliver { range, origin } => {
+                let origin = usize::try_from(origin.get()).unwrap_or(0).checked_sub(1);
+                self.deliver(router, origin, bytes[range].to_vec());
             }
             Verdict::Forward(forward) => {
-                self.transmit(router, forward.to, bytes[forward.range].to_vec());
+                bytes.truncate(forward.range.end);
+                bytes.drain(..forward.range.start);
+                if let (Some(judge), Some(seen)) = (&mut self.judge, &past.seen) {
+                    let price = self.roster.members.get(router).and_then(|member| member.price);
+                    judge.forwarded(seen, &bytes, price, self.now);
+                }
+                let trail = past.trail.then(router);
+                let held = self.behaviour.as_mut().map(|one| one.relay(router, &bytes));
+                match held.unwrap_or(Some(Duration::ZERO)) {
+                    Some(held) => {
+                        self.held_back = held;
+                        self.transmit(router, forward.to, bytes, (past.taint, trail));
+                        self.held_back = Duration::ZERO;
+                    }
+                    None => self.audit.note(Happening::Change, self.now, router, b"dropped"),
+                }
             }
             Verdict::Punt(_) | Verdict::Withheld | Verdict::Consumed | Verdict::Drop(_) => {}
         }
     }
 
-    fn drain(&mut self, router: usize) {
-        while let Some(late) = self.routers[router].poll_delivery() {
-            self.delivered.push(Delivered { at: self.now, router, packet: late.packet });
+    fn deliver(&mut self, router: usize, origin: Option<usize>, packet: Vec<u8>) {
+        self.audit.note(Happening::Delivery, self.now, router, &packet);
+        if let Some(judge) = &mut self.judge {
+            judge.delivered(router, origin, &packet, self.now);
+        } else {
+            self.delivered.push(Delivered { at: self.now, router, packet });
         }
-        while let Some(transmit) = self.routers[router].poll_transmit(self.now) {
-            self.transmit(router, transmit.to, transmit.payload);
+    }
+
+    /// Everything that a router has to hand out after an input.
+    pub(crate) fn drain(&mut self, router: usize) {
+        while let Some(late) = self.machine(router).and_then(Node::poll_delivery) {
+            let origin = usize::try_from(late.origin.get()).unwrap_or(0).checked_sub(1);
+            self.deliver(router, origin, late.packet);
         }
-        while let Some(event) = self.routers[router].poll_event() {
+        let now = self.local_now(router);
+        while let Some(transmit) = self.machine(router).and_then(|node| node.poll_transmit(now)) {
+            let first = self.addresses.get(&transmit.to).copied();
+            if let (Some(judge), Some(first)) = (&mut self.judge, first) {
+                judge.made(router, first, &transmit.payload, self.now);
+            }
+            if self.behaviour.as_ref().is_some_and(|one| one.mutes(router, &transmit.payload)) {
+                continue;
+            }
+            let past = (Taint::Clean, Trail::from(router));
+            self.transmit(router, transmit.to, transmit.payload, past);
+        }
+        while let Some(event) = self.machine(router).and_then(Node::poll_event) {
+            self.hand_on(router, event);
+        }
+        self.read_keys(router);
+        self.arm(router);
+    }
+
+    /// An insider's own datagram.
+    pub(crate) fn insider_transmits(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>) {
+        self.transmit(from, to, bytes, (Taint::Clean, Trail::from(from)));
+    }
+
+    fn machine(&mut self, router: usize) -> Option<&mut Node> {
+        self.shells[router].node.as_mut()
+    }
+
+    /// What the router's shell does with an event.
+    fn hand_on(&mut self, router: usize, event: NodeEvent) {
+        self.audit.note(Happening::Event, self.now, router, format!("{event:?}").as_bytes());
+        self.shells[router].route(&event);
+        if let NodeEvent::PeerUp { node } = &event {
+            self.regained += u64::from(!self.ups.insert((router, *node)));
+        }
+        if let Some(judge) = &mut self.judge {
+            judge.event(router, &event, self.now);
+        }
+        if let NodeEvent::Store(evidence) = &event {
+            let (lane, octets) = (evidence.lane, evidence.receipt.body.octets);
+            if self.shells[router].disk.keep(evidence) {
+                self.bank.tell(router, LedgerFact::Stored { lane, octets });
+            }
+        } else {
             self.bank.handle(router, &event);
-            self.route(router, &event);
-            self.log.push(Logged { at: self.now, router, event });
+        }
+        self.log.push(Logged { at: self.now, router, event });
+    }
+
+    /// Puts the router's next timer into the queue; the one before it, if it is another, is skipped there.
+    pub(crate) fn arm(&mut self, router: usize) {
+        let shell = &mut self.shells[router];
+        let due = shell.due();
+        if due != shell.armed {
+            shell.armed = due;
+            self.timers.extend(due.map(|at| Reverse((at, router))));
         }
     }
 
-    /// What the kernel of the router's host does: routes into the TUN device.
-    fn route(&mut self, router: usize, event: &NodeEvent) {
-        match event {
-            NodeEvent::Engage { prefixes, .. } => {
-                self.engaged.entry(router).or_default().extend(prefixes);
-            }
-            NodeEvent::Release { prefixes, .. } => {
-                self.engaged.entry(router).or_default().retain(|p| !prefixes.contains(p));
-            }
-            _ => {}
-        }
+    pub(crate) fn datagram(
+        &self,
+        from: usize,
+        to: usize,
+        bytes: Vec<u8>,
+        trail: Trail,
+    ) -> Datagram {
+        let source = self.shells[from].outside;
+        Datagram { from: Some(from), to, source, bytes, is_bare: false, taint: Taint::Clean, trail }
     }
 
-    fn transmit(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>) {
-        let Some(to) = (0..self.routers.len()).find(|i| address(*i) == to) else { return };
+    fn transmit(&mut self, from: usize, to: SocketAddr, bytes: Vec<u8>, past: (Taint, Trail)) {
+        self.audit.note(Happening::Sending, self.now, from, &bytes);
+        if let Some(judge) = &mut self.judge {
+            judge.answered(from, self.cause, self.now);
+            judge.sent(from, to, bytes.len(), self.now);
+        }
+        let Some(to) = self.addresses.get(&to).copied() else { return };
         *self.sent.entry((from, to)).or_default() += 1;
         let octets = bytes.len() + IP_UDP_OCTETS;
-        self.net.send(Arrival { from, to, bytes }, octets, self.now);
+        let mut datagram = self.datagram(from, to, bytes, past.1);
+        datagram.taint = past.0;
+        self.net.send(datagram, octets, self.now + self.held_back);
     }
 }
 
-/// First octet of a packet that takes the Internet's default path: no version of IP and no type of ours.
-const DEFAULT_PATH_MARK: u8 = 0;
-
-/// Address of a router.
-fn address(router: usize) -> SocketAddr {
-    let last = u8::try_from(router + 1).unwrap_or(u8::MAX);
-    SocketAddr::from((Ipv4Addr::new(198, 18, 0, last), PORT))
+/// What is known of a datagram that a router is given.
+#[derive(Default)]
+pub(crate) struct Past {
+    taint: Taint,
+    trail: Trail,
+    /// For the judge.
+    seen: Option<Received>,
 }
 
-/// A host behind a router.
-fn host(router: usize) -> Ipv4Addr {
-    Ipv4Addr::new(10, u8::try_from(router + 1).unwrap_or(u8::MAX), 0, 1)
+fn earlier(at: Instant, by: Duration) -> Instant {
+    let nanos = u64::try_from(by.as_nanos()).unwrap_or(u64::MAX);
+    Instant::from_nanos(at.as_nanos().saturating_sub(nanos))
 }
 
-/// Makes routers, also again.
-struct Builder {
-    config: WorldConfig,
-    accounts: Vec<AccountSecret>,
-    secrets: Vec<Zeroizing<[u8; 32]>>,
-    rng: ChaCha20Rng,
-}
-
-impl Builder {
-    fn node(&mut self, config: NodeConfig, now: Instant) -> Node {
-        Node::new(config, draw(&mut self.rng), now)
-    }
-
-    fn rules(&self, index: usize) -> Vec<MultipathRule> {
-        let own = self.config.multipath.iter().filter(|(router, _)| *router == index);
-        own.map(|(_, rule)| rule.clone()).collect()
-    }
-
-    fn price(&self, index: usize) -> Option<Price> {
-        (!self.config.measure_only.contains(&index)).then_some(self.config.price)
-    }
-
-    fn member(&self, index: usize) -> Member {
-        let node = number(index);
-        let clock = WallClock::new(Timestamp::from_nanos(0));
-        let secret = self.secrets[index].clone();
-        let identity = Identity { node, secret, clock, last_stamp: Timestamp::default() };
-        let prefix = Ipv4Net::new(host(index), 16).expect("16 is a prefix length").trunc();
-        let has_site = self.config.sites.contains(&index);
-        Member {
-            node,
-            node_key: identity.public(),
-            account_key: self.accounts[index].public(),
-            endpoints: vec![address(index)],
-            prefixes: if has_site { vec![prefix.into()] } else { Vec::new() },
-            location: Location::default(),
-            asn: 64_512 + u32::from(u16::try_from(index).unwrap_or(0)),
-            class: Class::Public,
-            price: self.price(index).map(|price| price.0),
-            egress: false,
-            name: format!("r{index}"),
-        }
-    }
-
-    fn config_of(&self, index: usize) -> NodeConfig {
-        let offset = self.config.clock_offsets.get(index).copied().unwrap_or(0);
-        let epoch = u64::try_from(START_NS + offset).expect("clocks are set after 1970");
-        let start = Timestamp::from_nanos(epoch);
-        NodeConfig {
-            node: number(index),
-            secret: self.secrets[index].clone(),
-            account: self.accounts[index].clone(),
-            chain: None,
-            price: self.price(index),
-            lane_cap: self.config.lane_cap,
-            clock: WallClock::new(start),
-            clock_estimate: ErrorEstimate::new(false, Duration::from_secs(3_600)),
-            pulse_interval: self.config.pulse_interval,
-            liveness: LivenessConfig::default(),
-            policy: PolicyConfig::default(),
-            multipath: self.rules(index),
-            inner_mtu: self.config.inner_mtu,
-            key_life: self.config.key_life,
-            last_stamp: Timestamp::default(),
-            boot: Boot { time: start, nonce: u64::try_from(index).unwrap_or(0) },
-        }
+fn outcome_of(verdict: &Verdict) -> Outcome {
+    match verdict {
+        Verdict::Deliver { .. } | Verdict::Withheld => Outcome::Delivered,
+        Verdict::Forward(_) => Outcome::Forwarded,
+        Verdict::Punt(_) | Verdict::Consumed => Outcome::Consumed,
+        Verdict::Drop(_) => Outcome::Dropped,
     }
 }
 
-fn number(index: usize) -> NodeId {
-    NodeId::new(u32::try_from(index + 1).unwrap_or(u32::MAX)).expect("few routers")
-}
-
-fn draw(rng: &mut ChaCha20Rng) -> [u8; 32] {
-    let mut octets = [0; 32];
-    rng.fill_bytes(&mut octets);
-    octets
+fn shell_of(config: &WorldConfig, router: usize) -> Shell {
+    let number = |all: &[i64]| all.get(router).copied().unwrap_or(0);
+    let clock = LocalClock::new(number(&config.clock_drifts));
+    Shell::new(clock, number(&config.clock_offsets), address(router))
 }

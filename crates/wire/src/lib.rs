@@ -5,6 +5,7 @@
 //! are signed use borsh, whose encoding is canonical. This crate does no IO and knows no clock.
 #![forbid(unsafe_code)]
 
+pub mod canary;
 pub mod handshake;
 pub mod id;
 pub mod oam;

@@ -1,4 +1,4 @@
-//! The simulations by themselves, from the build of the plain tests: green with nothing done is red.
+//! The simulations by themselves, from the build of the plain tests, and the swarm: green with nothing done is red.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -23,6 +23,18 @@ pub fn run() -> Result<Outcome> {
     }
     if tally.is_vacuous() {
         bail!("srwan-sim has no test");
+    }
+    swarm()
+}
+
+/// Six hundred seeds, in two halves on two threads; each that fails is named with the command that runs it again.
+fn swarm() -> Result<Outcome> {
+    let mut tally = Tally::default();
+    let words = ["test", "--locked", "--package", "srwan-sim", "--features", "swarm"];
+    let only = ["--test", "swarm", "--", "--nocapture", "--test-threads", "2"];
+    run_seen(cargo(&words).args(only), LIMIT, |line| tally.read(line))?;
+    if tally.is_vacuous() {
+        bail!("there is no swarm");
     }
     Ok(Outcome::Passed)
 }

@@ -10,6 +10,7 @@
 //! Receipts run one step ahead of the traffic, so that payees at the end of a long path always hold one for what
 //! arrives. That exposes nothing: what is paid is the lesser of the receipt and the endpoint's delivery.
 
+use super::shortfall::Shortfall;
 use super::{Hop, LaneFact, LanePhase, LaneRequest, PathKey, PayAction, Terms};
 use srwan_wire::id::{
     AccountKey, ChainId, Height, LaneId, LaneLabel, NodeId, Octets, PathHash, path_hash,
@@ -109,6 +110,7 @@ struct PaidLane {
     delivered: Octets,
     /// Cap of the lane that is to follow this one. **Units:** base.
     successor_cap: u64,
+    shortfall: Shortfall,
 }
 
 struct HopState {
@@ -355,13 +357,14 @@ impl Payer {
 
     fn tick_lane(&mut self, label: LaneLabel, sent: Octets, now: Instant) {
         let Some(lane) = self.lanes.get_mut(&label) else { return };
+        let loses = lane.phase == Phase::Ready && lane.loses(sent, now);
         match lane.phase {
             Phase::Opening => {}
             Phase::SetUp { since } if now.since(since) > SETUP_TIMEOUT => self.refuse(label, now),
             Phase::SetUp { .. } => {
                 lane.ask_hops((self.me, self.account.public()), label, &mut self.out, now)
             }
-            Phase::Ready if lane.is_used_up(sent) || lane.has_silent_hop(now) => {
+            Phase::Ready if loses || lane.is_used_up(sent) || lane.has_silent_hop(now) => {
                 self.stall(label, now);
             }
             Phase::Ready => {
@@ -409,6 +412,7 @@ impl PaidLane {
             receipt_sent_at: None,
             delivered: Octets(0),
             successor_cap: terms.cap.saturating_mul(2),
+            shortfall: Shortfall::default(),
         }
     }
 
@@ -474,6 +478,11 @@ impl PaidLane {
     fn is_used_up(&self, sent: Octets) -> bool {
         let cap = self.terms.cap_octets().0;
         sent.0.saturating_add(CAP_REST.min(cap / 8)) >= cap
+    }
+
+    /// Whether too little of what was sent arrives, for too long.
+    fn loses(&mut self, sent: Octets, now: Instant) -> bool {
+        self.shortfall.judge(sent, self.delivered, now)
     }
 
     fn has_silent_hop(&self, now: Instant) -> bool {
