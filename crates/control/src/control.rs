@@ -254,12 +254,17 @@ impl Control {
     /// A session with a member is up.
     pub fn handle_peer_up(&mut self, peer: NodeId, reach: Reach, now: Instant) {
         let Some(member) = self.members.get_mut(&peer) else { return };
+        if member.reach != Some(reach) {
+            (member.direct_at, member.tries_direct) = (now, false);
+        }
         member.reach = Some(reach);
         member.lost_since = now;
         member.greet(now);
         self.next_greeting = Some(now);
-        if reach == Reach::Direct {
-            member.via = None;
+        let was_relayed = reach == Reach::Direct && member.via.take().is_some();
+        if was_relayed {
+            // Renewals go the direct way from here on.
+            self.event(ControlEvent::ConnectVia { peer, relays: Vec::new() });
         }
     }
 

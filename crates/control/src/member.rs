@@ -25,6 +25,11 @@ pub(crate) const CONNECT_VIA_AFTER: Duration = Duration::from_secs(3);
 /// A relay gets this long to bring a session or a pulse before the next one is tried.
 pub(crate) const RELAY_PATIENCE: Duration = Duration::from_secs(5);
 
+/// A member that is reached over relays is called directly again after this long, for so long: its path may have
+/// healed. The session over relays goes on meanwhile, and a try costs four handshakes.
+pub(crate) const DIRECT_AFTER: Duration = Duration::from_secs(10);
+pub(crate) const DIRECT_FOR: Duration = Duration::from_secs(4);
+
 /// A member of the group, other than this node.
 #[derive(Clone, Debug)]
 pub(crate) struct Member {
@@ -47,6 +52,10 @@ pub(crate) struct Member {
     pub(crate) lost_since: Instant,
     /// Over whom it is being asked, and since when.
     pub(crate) via: Option<(Vec<NodeId>, Instant)>,
+    /// Since when it is reached over relays, or when the direct path was last tried again.
+    pub(crate) direct_at: Instant,
+    /// Whether the direct path is being tried again.
+    pub(crate) tries_direct: bool,
     pub(crate) relays_tried: usize,
     pub(crate) greetings_left: u8,
     pub(crate) next_greeting: Instant,
@@ -69,6 +78,8 @@ impl Member {
             heard_relayed: None,
             lost_since: now,
             via: None,
+            direct_at: now,
+            tries_direct: false,
             relays_tried: 0,
             greetings_left: 0,
             next_greeting: now,

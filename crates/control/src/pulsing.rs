@@ -13,7 +13,7 @@ use srwan_wire::time::Instant;
 use crate::config::AGE_INTERVALS_MAX;
 use crate::control::{Arrival, Control};
 use crate::event::{ControlEvent, MemberState, Reach};
-use crate::member::{CONNECT_VIA_AFTER, Member, RELAY_PATIENCE};
+use crate::member::{CONNECT_VIA_AFTER, DIRECT_AFTER, DIRECT_FOR, Member, RELAY_PATIENCE};
 use crate::outgoing::Outgoing;
 use crate::reception::Change;
 use crate::survey::Carrying;
@@ -256,6 +256,7 @@ impl Control {
             member.state = state;
             self.event(ControlEvent::Member { node, state });
         }
+        self.try_direct(node, now);
         let Some(member) = self.members.get(&node) else { return };
         if member.reach.is_some() || now.since(member.lost_since) < CONNECT_VIA_AFTER {
             return;
@@ -265,6 +266,23 @@ impl Control {
         if let Some(relays) = via.filter(|via| before.is_none_or(|(old, _)| old != *via)) {
             self.event(ControlEvent::ConnectVia { peer: node, relays });
         }
+    }
+
+    /// Calls a member that is reached over relays directly now and then, and goes back to the relays if that does not help.
+    fn try_direct(&mut self, peer: NodeId, now: Instant) {
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        let Some((via, _)) = member.via.clone().filter(|_| member.reach == Some(Reach::Relayed))
+        else {
+            return;
+        };
+        let is_trying = member.tries_direct;
+        let patience = if is_trying { DIRECT_FOR } else { DIRECT_AFTER };
+        if now.since(member.direct_at) < patience {
+            return;
+        }
+        (member.direct_at, member.tries_direct) = (now, !is_trying);
+        let relays = if is_trying { via } else { Vec::new() };
+        self.event(ControlEvent::ConnectVia { peer, relays });
     }
 
     /// The lowest node that was heard within two intervals; this node once it has listened for one.

@@ -33,14 +33,16 @@ pub struct Caught {
     pub source: SocketAddr,
     /// Its bytes.
     pub bytes: Vec<u8>,
+    /// Which routers it went through before.
+    pub trail: Trail,
 }
 
 impl Net {
-    pub(crate) fn keep(&mut self, source: SocketAddr, bytes: Vec<u8>) {
+    pub(crate) fn keep(&mut self, caught: Caught) {
         if self.caught.len() >= self.most {
             self.caught.pop_front();
         }
-        self.caught.push_back(Caught { source, bytes });
+        self.caught.push_back(caught);
     }
 }
 
@@ -95,14 +97,16 @@ impl World {
     /// Sends again, from where they came and within `within`, what was caught; returns how many.
     pub fn replay(&mut self, within: Duration) -> usize {
         let caught: Vec<Caught> = self.outsider.caught.iter().cloned().collect();
-        let router = self.outsider.router;
+        let (to, now) = (self.outsider.router, self.now());
         let count = u32::try_from(caught.len()).unwrap_or(u32::MAX).max(1);
-        let mut at = Duration::ZERO;
-        for one in &caught {
-            self.inject(router, one.source, one.bytes.clone(), (Taint::Replayed, at));
+        let (mut at, sent) = (Duration::ZERO, caught.len());
+        for Caught { source, bytes, trail } in caught {
+            let (from, taint) = (None, Taint::Replayed);
+            let again = Datagram { from, to, source, bytes, is_bare: false, taint, trail };
+            self.net.inject(again, at, now);
             at += within / count;
         }
-        caught.len()
+        sent
     }
 
     /// Floods the router with the handshakes that were caught, from many strangers, until it is under load; then come as

@@ -1,7 +1,7 @@
 //! Routers, their clocks, and the order of events.
 
 use crate::adversary::Behaviour;
-use crate::attack::{Insider, Net as Outsider};
+use crate::attack::{Caught, Insider, Net as Outsider};
 use crate::audit::{Audit, Happening};
 use crate::bank::Bank;
 use crate::builder::{Builder, address, draw};
@@ -385,7 +385,8 @@ impl World {
             judge.received(seen, self.now);
         }
         if outcome != Outcome::Dropped {
-            copy.into_iter().for_each(|copy| self.outsider.keep(source, copy));
+            let caught = copy.map(|bytes| Caught { source, bytes, trail });
+            caught.into_iter().for_each(|caught| self.outsider.keep(caught));
         }
         self.cause = taint;
         self.obey(to, verdict, bytes, Past { taint, trail, seen });
@@ -407,11 +408,13 @@ impl World {
                     judge.forwarded(seen, &bytes, price, self.now);
                 }
                 let trail = past.trail.then(router);
+                // What a relay sends on is what a member sent: the endpoint may get it for the first time.
+                let taint = if past.taint == Taint::Replayed { Taint::Clean } else { past.taint };
                 let held = self.behaviour.as_mut().map(|one| one.relay(router, &bytes));
                 match held.unwrap_or(Some(Duration::ZERO)) {
                     Some(held) => {
                         self.held_back = held;
-                        self.transmit(router, forward.to, bytes, (past.taint, trail));
+                        self.transmit(router, forward.to, bytes, (taint, trail));
                         self.held_back = Duration::ZERO;
                     }
                     None => self.audit.note(Happening::Change, self.now, router, b"dropped"),

@@ -1,6 +1,6 @@
 //! Paths: measured, left, taken, returned to.
 
-use srwan_node::NodeEvent;
+use srwan_node::{KeyLife, NodeEvent};
 use srwan_sim::net::Link;
 use srwan_sim::world::{World, WorldConfig};
 use srwan_wire::time::Instant;
@@ -77,6 +77,25 @@ fn traffic_leaves_a_congested_path_and_returns_when_it_heals() {
     let texts: Vec<_> =
         world.delivered.iter().filter(|d| d.router == 4).map(|d| &d.packet[28..]).collect();
     assert_eq!(texts, [&b"before"[..], b"during", b"after"]);
+}
+
+/// Found by the swarm (seeds 312, 320, 325): routers that had met over a relay while the direct path was cut never tried
+/// it again, and its cells of the matrix stayed empty until the next roster.
+#[test]
+fn a_direct_path_that_heals_is_found_again_by_routers_that_met_over_a_relay() {
+    let key_life = KeyLife::new(secs(8)).unwrap();
+    let mut world = World::new(&WorldConfig { key_life, ..WorldConfig::new(3) }, 7);
+    for (a, b) in [(0, 1), (1, 2), (0, 2)] {
+        world.link(a, b, Link::with_owd_ms(20));
+    }
+    world.run(secs(10));
+    world.link(0, 2, Link { up: false, ..Link::with_owd_ms(20) });
+    world.run(secs(40));
+    let is_up = |world: &World| world.view(0).peers.iter().all(|peer| peer.is_up);
+    assert!(is_up(&world) && !world.view(0).matrix.is_full(), "they meet over the relay");
+    world.link(0, 2, Link::with_owd_ms(20));
+    world.run(secs(20));
+    assert!(is_up(&world) && world.view(0).matrix.is_full(), "the direct path is measured again");
 }
 
 #[test]
