@@ -112,19 +112,21 @@ impl Dataplane {
             self.note_heard(seal.origin, arrival.now);
             self.note_heard(arrival.previous, arrival.now);
         }
-        if is_newest && !seal.is_relayed {
+        if is_newest {
             self.roam(arrival, seal);
         }
         Ok(verdict)
     }
 
     /// Authenticates the packet end to end and takes its counter; whether it is the newest of its
-    /// path.
+    /// path that came straight from its sender. Those that came over relays do not matter: quicker
+    /// relays overtake each packet of a slow direct path.
     fn open(&mut self, seal: &Sealed, packet: &mut [u8]) -> Result<bool, DropReason> {
         let session = self.sessions.get_mut(seal.session).ok_or(DropReason::UnknownSession)?;
         let (aad, sealed) = (&seal.aad[..seal.aad_len], &mut packet[seal.range.start..]);
         session.open.open(seal.nonce, aad, sealed).map_err(|_| DropReason::Unauthenticated)?;
-        session.accept_counter(seal.path, seal.counter).map_err(|_| DropReason::Replayed)
+        session.accept_counter(seal.path, seal.counter).map_err(|_| DropReason::Replayed)?;
+        Ok(!seal.is_relayed && session.is_newest_direct(seal.path, seal.counter))
     }
 
     /// Checks the inner packet of an authentic data packet and counts it.

@@ -115,6 +115,8 @@ pub(crate) struct Session {
     /// Checks the tags of what comes from the peer as previous hop.
     pub(crate) check: LinkKey,
     counters: Vec<(PathId, u64)>,
+    /// The newest counter of each path that came without relays.
+    newest_direct: Vec<(PathId, u64)>,
     windows: Vec<(PathId, Box<ReplayWindow>)>,
     /// Counters that came over any path of a group.
     group_windows: Vec<(PathGroup, Box<ReplayWindow>)>,
@@ -152,6 +154,7 @@ impl Session {
             tag: LinkKey::derive(&keys.send),
             check: LinkKey::derive(&keys.receive),
             counters: Vec::new(),
+            newest_direct: Vec::new(),
             windows: Vec::new(),
             group_windows: Vec::new(),
         }
@@ -175,6 +178,19 @@ impl Session {
     /// Whether a counter of it has run so far that it should be replaced.
     pub(crate) fn is_worn(&self) -> bool {
         self.counters.iter().any(|(_, next)| *next >= REKEY_AFTER_PACKETS)
+    }
+
+    /// Whether no later packet of `path` came without relays so far; to be asked once for each that does. Allocates
+    /// only for the first packet of a path.
+    pub(crate) fn is_newest_direct(&mut self, path: PathId, counter: u64) -> bool {
+        let Some((_, newest)) = self.newest_direct.iter_mut().find(|(other, _)| *other == path)
+        else {
+            self.newest_direct.push((path, counter));
+            return true;
+        };
+        let is_newer = counter > *newest;
+        *newest = counter.max(*newest);
+        is_newer
     }
 
     /// Takes the next packet counter of `path`, which the paths of a group share. Allocates only for

@@ -70,13 +70,12 @@ fn notice(case: &Case) -> Result<String, String> {
 
 #[test]
 fn every_seeded_bug_is_noticed_by_the_promise_that_it_breaks() {
-    let (mut missed, mut told) = (Vec::new(), Vec::new());
+    let mut missed = Vec::new();
     for case in CASES {
         match notice(case) {
-            Ok(line) => told.push(line),
+            Ok(line) => println!("{line}"),
             Err(line) => missed.push(line),
         }
     }
-    println!("{}", told.join("\n"));
     assert!(missed.is_empty(), "not noticed:\n{}", missed.join("\n"));
 }
