@@ -30,9 +30,6 @@ impl Control {
                 endpoint.tracks.keys().copied().filter(|path| endpoint.carries(*path)).collect();
             let silent = canary::is(Canary::StandbySilent).then_some(endpoint.standby).flatten();
             for (path, track) in &mut endpoint.tracks {
-                if silent == Some(*path) {
-                    continue;
-                }
                 let is_suspect = track.meter.suspect_at().is_some_and(|at| at <= now);
                 if track.next_probe <= now || is_suspect {
                     track.next_probe = if is_suspect {
@@ -40,7 +37,9 @@ impl Control {
                     } else {
                         next_after(track.next_probe, interval, now)
                     };
-                    due.push(Outgoing::Probe { endpoint: endpoint.node, path: *path });
+                    if silent != Some(*path) {
+                        due.push(Outgoing::Probe { endpoint: endpoint.node, path: *path });
+                    }
                 }
                 if track.next_hop_sample <= now {
                     track.next_hop_sample = now + HOP_SAMPLE_INTERVAL;

@@ -84,7 +84,9 @@ impl Course {
                 self.world.catch(last, usize::try_from(DEEP).unwrap_or(0) + 500);
             }
             Character::Storm => self.world.catch(relay, 200),
-            Character::Death | Character::Equal | Character::Clocks | Character::Ledger => {}
+            // Receipts that are not stored are not acknowledged, and so sent again and again.
+            Character::Ledger => self.world.set_disk_broken(relay, true),
+            Character::Death | Character::Equal | Character::Clocks => {}
         }
     }
 

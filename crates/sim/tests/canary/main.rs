@@ -36,7 +36,7 @@ const CASES: &[Case] = cases![
     3 SegmentsStay: Death 0..2, Loop;
     4 ListedTwice: Insider 0..3, Loop;
     5 CookieForAll: Flood 0..3, Forgery | Amplifier;
-    6 ReceiptAgain: Storm 0..8, Claim;
+    6 ReceiptAgain: Ledger 0..6, Claim;
     7 SettleAgain: Death 0..4, Claim;
     11 NoHysteresis: Equal 0..3, Flapping;
     12 StaleRows: Storm 0..8, Stale;
