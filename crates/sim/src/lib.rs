@@ -2,6 +2,7 @@
 //!
 //! - `net`: the Internet: links with delay, jitter and loss, and datagrams in flight
 //! - `bank`: the ledger's machine behind each router's wishes, a block every 200 ms
+//! - `score`: production's decisions judged on real measurements, without a world
 //! - `world`: routers, clock and event order; what a host sends and what it gets
 //!
 //! Nothing here decides what a router does: every decision is [`srwan_node::Node`]'s. Time is virtual, so an hour takes
@@ -11,4 +12,5 @@
 pub mod bank;
 pub mod net;
 pub mod packet;
+pub mod score;
 pub mod world;

@@ -7,3 +7,4 @@ mod one_ended;
 mod paths;
 mod rekey;
 mod restart;
+mod score;
