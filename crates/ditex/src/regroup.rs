@@ -95,7 +95,8 @@ pub fn regroup(
         if ids.0 == ids.1 || moved.contains(&left) || moved.contains(&right) {
             continue;
         }
-        let changed = (exchange(&groups[&ids.0], left, right), exchange(&groups[&ids.1], right, left));
+        let changed =
+            (exchange(&groups[&ids.0], left, right), exchange(&groups[&ids.1], right, left));
         let after = (ground.worth(&changed.0), ground.worth(&changed.1));
         let before = worths[&ids.0].saturating_add(worths[&ids.1]);
         let needed = before / 100 * limits.margin_percent;
@@ -161,9 +162,8 @@ impl Ground<'_> {
 fn pace(routers: &[Standing], measured: &dyn Fn(NodeId, NodeId) -> Option<i64>) -> i64 {
     let pairs = routers.iter().flat_map(|a| routers.iter().map(move |z| (a, z)));
     let apart = pairs.filter(|(a, z)| a.node != z.node && kilometres(a, z) > 0);
-    let mut paces: Vec<i64> = apart
-        .filter_map(|(a, z)| Some(measured(a.node, z.node)? / kilometres(a, z)))
-        .collect();
+    let mut paces: Vec<i64> =
+        apart.filter_map(|(a, z)| Some(measured(a.node, z.node)? / kilometres(a, z))).collect();
     paces.sort_unstable();
     paces.get(paces.len() / 2).copied().unwrap_or(PACE_NS_PER_KM)
 }

@@ -74,46 +74,72 @@ struct Pair {
 pub fn score_harm(slices: &Slices) -> Table {
     let note = "Seattle, each decision judged six slices later, when every row was measured anew: \
                 delay = RTT/2, which assumes that both ways take the same; anomaly = more than \
-                20 % above the median of the pair's direct path; outage = RTT above 3 s; nothing \
-                was fitted on this set";
+                20 % above the median of the pair's direct path in that half; outage = RTT above \
+                3 s; train = decisions in the first half of the slices, test = in the second";
     let heads = [
-        "rule", "median", "median direct", "anomalies", "anomalies direct", "outages",
-        "outages direct", "pairs slower in the median by > 5 ms", "moves per 100 decisions",
+        "rule",
+        "half",
+        "median",
+        "median direct",
+        "anomalies",
+        "anomalies direct",
+        "outages",
+        "outages direct",
+        "pairs slower in the median by > 5 ms",
+        "moves per 100 decisions",
     ];
     let mut table = Table::new("choice-harm", note, &heads);
     for (name, rule) in RULES.into_iter().take(HARM_RULES) {
-        table.row(&harm_row(name, slices, rule));
+        for row in harm_rows(name, slices, rule) {
+            table.row(&row);
+        }
     }
     table
 }
 
-fn harm_row(name: &str, slices: &Slices, rule: Rule) -> Vec<String> {
+/// What a rule did in one half of the slices.
+#[derive(Clone, Debug, Default)]
+struct Half {
+    pairs: Vec<Pair>,
+    moves: i128,
+    decisions: i128,
+}
+
+fn harm_rows(name: &str, slices: &Slices, rule: Rule) -> [Vec<String>; 2] {
     let n = slices.nodes;
-    let mut pairs = vec![Pair::default(); n * n];
-    let (mut moves, mut decisions) = (0_i128, 0_i128);
+    let pairs = vec![Pair::default(); n * n];
+    let mut halves = [(); 2].map(|()| Half { pairs: pairs.clone(), ..Half::default() });
     Replay::new(slices, Protocol::SEATTLE).run(rule, |outcome: Outcome| {
-        let pair = &mut pairs[outcome.pair.0 * n + outcome.pair.1];
+        let half = &mut halves[usize::from(outcome.at >= slices.rows.len() / 2)];
+        let pair = &mut half.pairs[outcome.pair.0 * n + outcome.pair.1];
         pair.chosen.push(outcome.chosen);
         pair.direct.push(outcome.direct);
-        moves += i128::from(outcome.moved);
-        decisions += 1;
+        half.moves += i128::from(outcome.moved);
+        half.decisions += 1;
     });
-    let harm = pairs.iter().fold(Harm::default(), |harm, pair| harm.plus(pair));
-    let all = |pick: fn(&Pair) -> &Vec<i64>| {
-        millis(i128::from(median(pairs.iter().flat_map(pick).copied().collect())))
-    };
-    let slower = ratio(harm.pairs_slower, harm.pairs);
-    vec![
-        name.to_owned(),
-        all(|pair| &pair.chosen),
-        all(|pair| &pair.direct),
-        ratio(harm.anomalies[0], decisions),
-        ratio(harm.anomalies[1], decisions),
-        ratio(harm.outages[0], decisions),
-        ratio(harm.outages[1], decisions),
-        slower,
-        ratio(moves * 100, decisions),
-    ]
+    let [train, test] = &halves;
+    [train.row(name, "train"), test.row(name, "test")]
+}
+
+impl Half {
+    fn row(&self, name: &str, part: &str) -> Vec<String> {
+        let harm = self.pairs.iter().fold(Harm::default(), |harm, pair| harm.plus(pair));
+        let all = |pick: fn(&Pair) -> &Vec<i64>| {
+            millis(i128::from(median(self.pairs.iter().flat_map(pick).copied().collect())))
+        };
+        vec![
+            name.to_owned(),
+            part.to_owned(),
+            all(|pair| &pair.chosen),
+            all(|pair| &pair.direct),
+            ratio(harm.anomalies[0], self.decisions),
+            ratio(harm.anomalies[1], self.decisions),
+            ratio(harm.outages[0], self.decisions),
+            ratio(harm.outages[1], self.decisions),
+            ratio(harm.pairs_slower, harm.pairs),
+            ratio(self.moves * 100, self.decisions),
+        ]
+    }
 }
 
 /// Counts of bad moments: on the chosen path, on the direct one.

@@ -131,12 +131,7 @@ const MAD_RUN: usize = 4;
 const PLAIN_MIN: usize = 8;
 
 /// Steps at which a plain rule has been true `run` times in a row.
-fn runs(
-    trace: &Trace,
-    rule: fn(&[i64], i64) -> bool,
-    window: usize,
-    run: usize,
-) -> Vec<usize> {
+fn runs(trace: &Trace, rule: fn(&[i64], i64) -> bool, window: usize, run: usize) -> Vec<usize> {
     let mut past: Vec<i64> = Vec::new();
     let mut streak = 0;
     let mut found = Vec::new();

@@ -124,12 +124,14 @@ fn small(truth: &Truth, servers: &[Server]) -> Table {
     let heads =
         ["grouping", "gain, ms", "distinct countries per group", "moves per round", "moves in all"];
     let mut table = Table::new("grouping-gain", &note, &heads);
-    let standings: Vec<Standing> = (0..used).map(|at| Standing {
-        node: node(at),
-        group: GroupId(u32::try_from(at % GROUPS).expect("few groups")),
-        place: place(&servers[at]),
-        asn: 0,
-    }).collect();
+    let standings: Vec<Standing> = (0..used)
+        .map(|at| Standing {
+            node: node(at),
+            group: GroupId(u32::try_from(at % GROUPS).expect("few groups")),
+            place: place(&servers[at]),
+            asn: 0,
+        })
+        .collect();
     let random = groups_of(&standings);
     let near = by_place(servers, used, size);
     let mut row = |name: &str, groups: &Groups, moves: &[usize]| {
@@ -246,8 +248,14 @@ fn large(truth: &Truth, servers: &[Server]) -> Table {
         servers.len(),
         ROUTERS / GROUP_OF,
     );
-    let heads =
-        ["way", "sum of ways / sum of optima", "median of way / optimum", "p90", "p99", "within 5 %"];
+    let heads = [
+        "way",
+        "sum of ways / sum of optima",
+        "median of way / optimum",
+        "p90",
+        "p99",
+        "within 5 %",
+    ];
     let mut table = Table::new("grouping-transit", &note, &heads);
     let mut draw = Draw(1);
     let drawn: Vec<usize> = (0..ROUTERS).map(|_| draw.below(servers.len())).collect();
@@ -285,7 +293,11 @@ fn large(truth: &Truth, servers: &[Server]) -> Table {
         ratios.0.push(permille(took));
         ratios.1.push(permille(direct));
     }
-    table.row(&spread_of("best of the direct path and 4 probed ways (srwan)", ratios.0, ratio(sums[0], sums[2])));
+    table.row(&spread_of(
+        "best of the direct path and 4 probed ways (srwan)",
+        ratios.0,
+        ratio(sums[0], sums[2]),
+    ));
     table.row(&spread_of("direct, no relay", ratios.1, ratio(sums[1], sums[2])));
     table
 }

@@ -167,16 +167,17 @@ pub fn score_forecasts(traces: &[Trace]) -> Table {
     let replayed: Vec<(Off, Off)> = traces.iter().map(replay).collect();
     let judged = replayed.iter().fold(Off::default(), |sum, (_, judging)| sum.plus(*judging));
     for (at, (name, _)) in FORECASTS.iter().enumerate() {
-        let admits = |(deciding, _): &&(Off, Off)| {
-            deciding.sums[at] < deciding.sums[deciding.best_plain()]
-        };
+        let admits =
+            |(deciding, _): &&(Off, Off)| deciding.sums[at] < deciding.sums[deciding.best_plain()];
         let admitted = replayed.iter().filter(admits).count();
         let shown = if PLAIN.contains(&at) { "plain".to_owned() } else { admitted.to_string() };
         table.row(&[(*name).to_owned(), judged.mean(judged.sums[at]), shown]);
     }
-    for (name, learned) in [("best plain rule, chosen before", None), ("srwan if admitted", Some(3)),
-        ("hour of week if admitted", Some(4))]
-    {
+    for (name, learned) in [
+        ("best plain rule, chosen before", None),
+        ("srwan if admitted", Some(3)),
+        ("hour of week if admitted", Some(4)),
+    ] {
         let used = |deciding: &Off| {
             let plain = deciding.best_plain();
             learned.filter(|at| deciding.sums[*at] < deciding.sums[plain]).unwrap_or(plain)
@@ -246,7 +247,8 @@ fn mean_delay(slices: &Slices, rule: Rule) -> (i128, i128) {
 
 fn bandit_delay(slices: &Slices) -> (i128, i128) {
     let n = slices.nodes;
-    let mut bandits: Vec<Bandit> = (0..n * n).map(|pair| bandit(&slices.rows[0], n, pair)).collect();
+    let mut bandits: Vec<Bandit> =
+        (0..n * n).map(|pair| bandit(&slices.rows[0], n, pair)).collect();
     let protocol = Protocol::SEATTLE;
     let mut sum = (0_i128, 0_i128);
     let mut at = 0;

@@ -67,6 +67,8 @@ pub enum Rule {
 /// One decision with what came of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outcome {
+    /// Slice of the decision.
+    pub at: usize,
     /// Source and target, as indices of the group.
     pub pair: (usize, usize),
     /// The relay, if not the default path.
@@ -189,6 +191,7 @@ impl<'a> Replay<'a> {
             let relay = self.choose(rule, &graph, ends);
             self.present[pair] = relay;
             judge(Outcome {
+                at: self.at,
                 pair: ends,
                 relay,
                 chosen: delay(later, n, ends, relay),

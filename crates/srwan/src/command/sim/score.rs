@@ -123,9 +123,10 @@ impl Source {
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> anyhow::Result<Option<T>> {
         let found = match &self.0 {
-            None => SHIPPED.iter().find(|(shipped, _)| *shipped == name).map(|(name, octets)| {
-                (PathBuf::from(name), octets.to_vec())
-            }),
+            None => SHIPPED
+                .iter()
+                .find(|(shipped, _)| *shipped == name)
+                .map(|(name, octets)| (PathBuf::from(name), octets.to_vec())),
             Some(dir) => in_directory(dir, beginning, name.contains("_nodes"))?,
         };
         let Some((path, octets)) = found else { return Ok(None) };
