@@ -47,7 +47,7 @@ fn a_clock_a_century_off_hides_no_change() {
 
 #[test]
 fn single_spikes_and_a_short_queue_are_no_change() {
-    let spike = |step: usize| if step % 9 == 0 { Some(400 * MS) } else { noisy(40, step) };
+    let spike = |step: usize| if step.is_multiple_of(9) { Some(400 * MS) } else { noisy(40, step) };
     assert_eq!(watch((0..300).map(spike)), []);
     let queue = |step: usize| noisy(if (100..104).contains(&step) { 80 } else { 40 }, step);
     assert_eq!(watch((0..300).map(queue)), []);
@@ -61,7 +61,7 @@ fn a_change_too_small_to_matter_is_not_told() {
 
 #[test]
 fn loss_is_told_when_it_begins_and_when_it_ends() {
-    let is_lost = |step: usize| (100..160).contains(&step) && step % 3 == 0;
+    let is_lost = |step: usize| (100..160).contains(&step) && step.is_multiple_of(3);
     let series = (0..300).map(|step| if is_lost(step) { None } else { noisy(40, step) });
     let found = watch(series);
     let losses: Vec<i64> = found.iter().map(|(_, change)| change.after).collect();
@@ -80,8 +80,12 @@ fn growing_jitter_is_told() {
 fn what_is_expected_starts_anew_with_a_change() {
     let mut watch = SegmentWatch::default();
     assert_eq!(watch.estimate(), None);
-    (0..100).for_each(|_| drop(watch.arrived(Owd::from_nanos(40 * MS))));
+    for _ in 0..100 {
+        watch.arrived(Owd::from_nanos(40 * MS));
+    }
     assert_eq!(watch.estimate().unwrap().expected, Owd::from_nanos(40 * MS));
-    (0..8).for_each(|_| drop(watch.arrived(Owd::from_nanos(90 * MS))));
+    for _ in 0..8 {
+        watch.arrived(Owd::from_nanos(90 * MS));
+    }
     assert_eq!(watch.estimate().unwrap().expected, Owd::from_nanos(90 * MS));
 }

@@ -170,8 +170,8 @@ fn groups_of(standings: &[Standing]) -> Groups {
 fn by_place(servers: &[Server], used: usize, size: usize) -> Vec<Standing> {
     let mut summaries: Vec<GroupSummary> = Vec::new();
     let mut standings = Vec::new();
-    for at in 0..used {
-        let (lat_e6, lon_e6) = servers[at].place;
+    for (at, server) in servers.iter().enumerate().take(used) {
+        let (lat_e6, lon_e6) = server.place;
         let location = Location { lat_e6, lon_e6, ..Location::default() };
         let group = choose(&summaries, &location, size).unwrap_or_else(|| {
             let group = GroupId(u32::try_from(summaries.len()).expect("few groups"));
@@ -241,7 +241,8 @@ impl Draw {
 fn large(truth: &Truth, servers: &[Server]) -> Table {
     let note = format!(
         "{ROUTERS} routers, each one of the {} WonderNetwork servers drawn again (seed 1), in {} \
-         groups of {GROUP_OF} as production lets them in; {PAIRS} pairs of different groups (seed 2); \
+         groups of {GROUP_OF} as production lets them in; {PAIRS} pairs of different groups (seed \
+         2); \
          optimum: the fastest path over at most three relays of one flat graph; delays are RTT/2, \
          which assumes that both ways take the same; between routers of one server 1.5 ms, half \
          of what AWS regions show inside",

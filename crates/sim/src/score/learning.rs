@@ -207,7 +207,7 @@ impl Bandit {
         self.decisions += 1;
         let untried = self.arms.iter().position(|arm| arm.2 == 0);
         let in_turn = self.decisions / EXPLORES_EVERY % self.arms.len().max(1);
-        let explores = self.decisions % EXPLORES_EVERY == 0;
+        let explores = self.decisions.is_multiple_of(EXPLORES_EVERY);
         let mean = |arm: &(Option<usize>, i64, i64)| arm.1 / arm.2.max(1);
         let least = self.arms.iter().enumerate().min_by_key(|(at, arm)| (mean(arm), *at));
         untried.unwrap_or(if explores { in_turn } else { least.map_or(0, |(at, _)| at) })
@@ -219,8 +219,9 @@ impl Bandit {
 pub fn score_bandit(slices: &Slices) -> Table {
     let note = "Seattle, each decision judged six slices later: a bandit per pair (the default \
                 path and the 4 relays that were best in the first slice; one decision in 5 \
-                explores) against rules that rank by the whole matrix; it would be used if its mean \
-                delay were below the past median's and below that of never leaving the default path";
+                explores) against rules that rank by the whole matrix; it would be used if its \
+                mean delay were below the past median's and below that of never leaving the \
+                default path";
     let heads = ["rule", "mean delay, ms of RTT/2", "of the default path's"];
     let mut table = Table::new("learning-bandit", note, &heads);
     let direct = mean_delay(slices, Rule::Direct);
