@@ -13,6 +13,7 @@ mod ping;
 mod portal;
 mod sending;
 mod shell;
+mod sim;
 mod status;
 mod ticket;
 mod wallet;
@@ -71,6 +72,9 @@ pub enum Command {
     /// A whole SR-WAN on this machine, in network namespaces.
     #[command(subcommand)]
     Lab(srwan_lab::cli::LabCommand),
+    /// A whole SR-WAN in one thread and virtual time.
+    #[command(subcommand)]
+    Sim(sim::SimVerb),
     /// Measurements of this program on this machine.
     #[command(subcommand)]
     Bench(bench::BenchVerb),
@@ -102,6 +106,7 @@ impl Command {
             Self::Host(verb) => verb.run(socket, output),
             Self::Portal(verb) => verb.run(socket, output),
             Self::Lab(command) => lab(command),
+            Self::Sim(verb) => verb.run(output),
             Self::Bench(verb) => verb.run(output),
             Self::Completion(args) => args.run(),
             Self::Man(args) => args.run(),
