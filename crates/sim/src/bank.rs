@@ -4,10 +4,10 @@ use srwan_ledger::amount::Amount;
 use srwan_ledger::block::{Block, Maker};
 use srwan_ledger::genesis::{Genesis, Params};
 use srwan_ledger::hash::TxHash;
-use srwan_ledger::lane::{LaneOpen, LanePhase, Payee};
+use srwan_ledger::lane::{Lane, LaneOpen, LanePhase, Payee};
 use srwan_ledger::outcome::{Effect, Outcome};
 use srwan_ledger::state::State;
-use srwan_ledger::ticket::Ticket;
+use srwan_ledger::ticket::{Settlement, Ticket};
 use srwan_ledger::tx::{Author, SignedTx};
 use srwan_node::pay::{Evidence, LaneFact, LaneRequest, Terms};
 use srwan_node::{LedgerFact, NodeEvent};
@@ -19,6 +19,9 @@ use std::time::Duration;
 
 /// Distance of two blocks.
 pub const BLOCK_EVERY: Duration = Duration::from_millis(200);
+
+/// All coins there are. **Units:** base.
+pub const SUPPLY: u64 = 1_000_000_000_000_000_000;
 
 /// What each router begins with, and what it puts into escrow. **Units:** base.
 const ENDOWMENT: u64 = 1_000_000_000_000;
@@ -44,6 +47,10 @@ pub struct Bank {
     pub settled: u64,
     /// Tickets that the ledger refused.
     pub refused: u64,
+    /// What each ticket settled, by its transaction, in order.
+    pub settlements: Vec<(TxHash, Settlement)>,
+    /// Each lane that was settled, as it was after its last ticket: the ledger forgets it some time after its end.
+    pub settled_lanes: BTreeMap<LaneId, Lane>,
     /// Whether blocks are made.
     pub halted: bool,
 }
@@ -60,7 +67,7 @@ impl Bank {
         let accounts = secrets.iter().map(|s| (s.public(), Amount::from_base(ENDOWMENT))).collect();
         let genesis = Genesis {
             chain: "sim".to_owned(),
-            supply: Amount::from_base(1_000_000_000_000_000_000),
+            supply: Amount::from_base(SUPPLY),
             accounts,
             subsidy: Amount::from_base(100_000_000_000_000_000),
             validators: BTreeMap::new(),
@@ -79,6 +86,8 @@ impl Bank {
             earned: BTreeMap::new(),
             settled: 0,
             refused: 0,
+            settlements: Vec::new(),
+            settled_lanes: BTreeMap::new(),
             halted: false,
         };
         for client in 0..secrets.len() {
@@ -101,10 +110,16 @@ impl Bank {
         self.state.account(account).balance.base()
     }
 
+    /// The ledger's state.
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
     /// Whether all coins add up to the supply, counted anew.
     #[must_use]
     pub fn is_conserved(&self) -> bool {
-        self.state.recount() == 1_000_000_000_000_000_000
+        self.state.recount() == u128::from(SUPPLY)
     }
 
     /// Takes what a router asks of the ledger or of its disk; other events are none of its business.
@@ -153,6 +168,11 @@ impl Bank {
         let outcome = self.state.execute(&Block { header, txs }).expect("the block follows");
         for receipt in outcome.receipts {
             let request = self.opening.remove(&receipt.hash);
+            if let Outcome::Applied(Effect::Settled(settlement)) = &receipt.outcome {
+                self.settlements.push((receipt.hash, settlement.clone()));
+                let lane = self.state.lane(&settlement.lane).ok().cloned();
+                self.settled_lanes.extend(lane.map(|lane| (settlement.lane, lane)));
+            }
             self.publish(receipt.outcome, request);
         }
     }

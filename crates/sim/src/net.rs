@@ -2,6 +2,7 @@
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use srwan_scenario::link::{Fate, Link as ShapedLink};
 use srwan_wire::time::Instant;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -54,6 +55,8 @@ pub struct Arrival {
 /// All links and what is on them.
 pub struct Net {
     links: BTreeMap<(usize, usize), Link>,
+    /// Links as scenario files describe them; where there is one, `links` says nothing.
+    shaped: BTreeMap<(usize, usize), ShapedLink>,
     last_arrival: BTreeMap<(usize, usize), Instant>,
     /// When the last packet has left the queue of a link with a rate.
     busy_until: BTreeMap<(usize, usize), Instant>,
@@ -72,6 +75,7 @@ impl Net {
     pub fn new(seed: [u8; 32]) -> Self {
         Self {
             links: BTreeMap::new(),
+            shaped: BTreeMap::new(),
             last_arrival: BTreeMap::new(),
             busy_until: BTreeMap::new(),
             flights: BinaryHeap::new(),
@@ -86,6 +90,16 @@ impl Net {
         self.links.insert((from, to), link);
     }
 
+    /// Puts a link of a scenario in place; its own machine decides about every packet.
+    pub fn set_shaped(&mut self, from: usize, to: usize, link: ShapedLink) {
+        self.shaped.insert((from, to), link);
+    }
+
+    /// A link of a scenario, to change it.
+    pub fn shaped(&mut self, from: usize, to: usize) -> Option<&mut ShapedLink> {
+        self.shaped.get_mut(&(from, to))
+    }
+
     /// The link from one router to another.
     #[must_use]
     pub fn link(&self, from: usize, to: usize) -> Option<Link> {
@@ -95,6 +109,10 @@ impl Net {
     /// Takes what goes in an IP packet of so many octets; it may be lost.
     pub fn send(&mut self, cargo: Arrival, octets: usize, now: Instant) {
         let pair = (cargo.from, cargo.to);
+        if let Some(link) = self.shaped.get_mut(&pair) {
+            let fate = link.pass(now.as_nanos(), u64::try_from(octets).unwrap_or(u64::MAX));
+            return self.carry(cargo, fate);
+        }
         let link = self.link(pair.0, pair.1).filter(|link| link.up && octets <= link.mtu);
         let Some(link) = link else { return };
         let Some(sent) = self.serialise(pair, link, octets, now) else { return };
@@ -106,6 +124,26 @@ impl Net {
         let earliest = self.last_arrival.get(&pair).copied().unwrap_or(Instant::ZERO);
         let at = (sent + link.owd + added).max(earliest);
         self.last_arrival.insert(pair, at);
+        self.launch(cargo, at);
+    }
+
+    /// What the machine of a scenario's link decided about a packet.
+    fn carry(&mut self, mut cargo: Arrival, fate: Fate) {
+        let Fate::Arrives { at_ns, twice, flip } = fate else { return };
+        if self.cargo.len() >= IN_FLIGHT_MAX {
+            return;
+        }
+        let at = Instant::from_nanos(at_ns);
+        if let Some(flip) = flip {
+            flip_bit(&mut cargo.bytes, flip);
+        }
+        if twice {
+            self.launch(cargo.clone(), at);
+        }
+        self.launch(cargo, at);
+    }
+
+    fn launch(&mut self, cargo: Arrival, at: Instant) {
         self.flights.push(Reverse((at, self.next_id)));
         self.cargo.insert(self.next_id, cargo);
         self.next_id += 1;
@@ -147,5 +185,14 @@ impl Net {
 
     fn draw(&mut self, below: u64) -> u64 {
         self.rng.next_u64() % below.max(1)
+    }
+}
+
+/// Changes one bit of a datagram, as a link of a scenario drew it.
+fn flip_bit(bytes: &mut [u8], drawn: u64) {
+    let bits = u64::try_from(bytes.len()).unwrap_or(u64::MAX).saturating_mul(8);
+    let Some(bit) = drawn.checked_rem(bits) else { return };
+    if let Some(octet) = usize::try_from(bit / 8).ok().and_then(|at| bytes.get_mut(at)) {
+        *octet ^= 1 << (bit % 8);
     }
 }

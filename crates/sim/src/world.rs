@@ -1,6 +1,7 @@
 //! Routers, their clocks, and the order of events.
 
 use crate::bank::Bank;
+use crate::differs::Differs;
 use crate::net::{Arrival, IP_UDP_OCTETS, Link, Net};
 use crate::packet;
 use ipnet::{IpNet, Ipv4Net};
@@ -17,7 +18,7 @@ use srwan_wire::receipt::Price;
 use srwan_wire::roster::{Class, Location, Member, Roster};
 use srwan_wire::sign::AccountSecret;
 use srwan_wire::time::{Instant, Timestamp, WallClock};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use zeroize::Zeroizing;
@@ -51,6 +52,8 @@ pub struct WorldConfig {
     pub inner_mtu: u16,
     /// Rules for several paths at once, by the router (its index) that has them; router `i` is called `r{i}`.
     pub multipath: Vec<(usize, MultipathRule)>,
+    /// How single routers (by index) differ from all of the above.
+    pub differs: BTreeMap<usize, Differs>,
 }
 
 impl WorldConfig {
@@ -68,6 +71,7 @@ impl WorldConfig {
             key_life: KeyLife::default(),
             inner_mtu: 1_380,
             multipath: Vec::new(),
+            differs: BTreeMap::new(),
         }
     }
 }
@@ -110,6 +114,7 @@ pub struct World {
     builder: Builder,
     roster: Roster,
     engaged: BTreeMap<usize, Vec<IpNet>>,
+    dead: BTreeSet<usize>,
     now: Instant,
 }
 
@@ -148,6 +153,7 @@ impl World {
             builder,
             roster,
             engaged: BTreeMap::new(),
+            dead: BTreeSet::new(),
             now: Instant::ZERO,
         };
         world.start();
@@ -193,6 +199,29 @@ impl World {
         self.now = until;
     }
 
+    /// Lets time pass to the next thing that happens, and that happen; to `until` if nothing does before.
+    pub fn advance(&mut self, until: Instant) {
+        match self.next_event().filter(|at| *at <= until) {
+            Some(next) => {
+                self.now = self.now.max(next);
+                self.step();
+            }
+            None => self.now = until,
+        }
+    }
+
+    /// Whether a router runs; only then it can be viewed.
+    #[must_use]
+    pub fn is_running(&self, router: usize) -> bool {
+        !self.dead.contains(&router)
+    }
+
+    /// A router dies, and its routes with it: its host is on the default path. [`World::restart`] starts it again.
+    pub fn kill(&mut self, router: usize) {
+        self.dead.insert(router);
+        self.engaged.remove(&router);
+    }
+
     /// A host behind router `from` sends a packet to a host behind router `to`: over the engaged path if there is one,
     /// else over the default path of the Internet. Returns whether a path was engaged.
     pub fn host_sends(&mut self, from: usize, to: usize, payload: &[u8]) -> bool {
@@ -235,6 +264,7 @@ impl World {
         config.last_stamp = last_stamp;
         self.routers[router] = self.builder.node(config, self.now);
         self.engaged.remove(&router);
+        self.dead.remove(&router);
         self.introduce(router);
     }
 
@@ -250,7 +280,9 @@ impl World {
     }
 
     fn next_event(&self) -> Option<Instant> {
-        let timers = self.routers.iter().filter_map(Node::poll_timeout).min();
+        let alive =
+            self.routers.iter().enumerate().filter(|(router, _)| !self.dead.contains(router));
+        let timers = alive.filter_map(|(_, node)| node.poll_timeout()).min();
         [timers, self.net.next(), Some(self.bank.next())].into_iter().flatten().min()
     }
 
@@ -261,7 +293,8 @@ impl World {
         self.bank.tick(self.now);
         self.spread_facts();
         for router in 0..self.routers.len() {
-            if self.routers[router].poll_timeout().is_some_and(|at| at <= self.now) {
+            let is_due = self.routers[router].poll_timeout().is_some_and(|at| at <= self.now);
+            if is_due && !self.dead.contains(&router) {
                 self.routers[router].handle_timeout(self.now);
                 self.drain(router);
             }
@@ -271,6 +304,9 @@ impl World {
 
     fn spread_facts(&mut self) {
         for (router, fact) in self.bank.take_facts() {
+            if self.dead.contains(&router) {
+                continue;
+            }
             self.routers[router].handle_ledger(fact, self.now);
             self.drain(router);
         }
@@ -281,6 +317,9 @@ impl World {
         if bytes.first() == Some(&DEFAULT_PATH_MARK) {
             let packet = bytes.split_off(1);
             self.delivered.push(Delivered { at: self.now, router: to, packet });
+            return;
+        }
+        if self.dead.contains(&to) {
             return;
         }
         let verdict = self.routers[to].handle_datagram(address(from), &mut bytes, 0, self.now);
@@ -379,7 +418,7 @@ impl Builder {
         let identity = Identity { node, secret, clock, last_stamp: Timestamp::default() };
         let prefix = Ipv4Net::new(host(index), 16).expect("16 is a prefix length").trunc();
         let has_site = self.config.sites.contains(&index);
-        Member {
+        let mut member = Member {
             node,
             node_key: identity.public(),
             account_key: self.accounts[index].public(),
@@ -391,14 +430,16 @@ impl Builder {
             price: self.price(index).map(|price| price.0),
             egress: false,
             name: format!("r{index}"),
-        }
+        };
+        self.config.differs.get(&index).into_iter().for_each(|own| own.enrol(&mut member));
+        member
     }
 
     fn config_of(&self, index: usize) -> NodeConfig {
         let offset = self.config.clock_offsets.get(index).copied().unwrap_or(0);
         let epoch = u64::try_from(START_NS + offset).expect("clocks are set after 1970");
         let start = Timestamp::from_nanos(epoch);
-        NodeConfig {
+        let mut config = NodeConfig {
             node: number(index),
             secret: self.secrets[index].clone(),
             account: self.accounts[index].clone(),
@@ -415,7 +456,9 @@ impl Builder {
             key_life: self.config.key_life,
             last_stamp: Timestamp::default(),
             boot: Boot { time: start, nonce: u64::try_from(index).unwrap_or(0) },
-        }
+        };
+        self.config.differs.get(&index).into_iter().for_each(|own| own.configure(&mut config));
+        config
     }
 }
 

@@ -155,7 +155,7 @@ fn capture(args: &CaptureArgs) -> Result<()> {
 fn scenario(args: &ScenarioArgs) -> Result<()> {
     match (args.verb, &args.scenario) {
         (ScenarioVerb::List, _) => {
-            for (name, text) in crate::shipped() {
+            for (name, text) in crate::scenario::shipped() {
                 println!("{name:14} {}", Scenario::parse(text)?.title);
             }
             Ok(())
@@ -175,14 +175,15 @@ fn scenario(args: &ScenarioArgs) -> Result<()> {
 
 /// Text of a scenario that comes with the program, or of a file.
 fn scenario_text(name: &str) -> Result<String> {
-    let shipped = crate::shipped().iter().find(|(shipped, _)| *shipped == name);
+    let shipped = crate::scenario::shipped().iter().find(|(shipped, _)| *shipped == name);
     match shipped {
         Some((_, text)) => Ok((*text).to_owned()),
         None if name.contains(['/', '.']) => {
             std::fs::read_to_string(name).with_context(|| format!("cannot read {name}"))
         }
         None => {
-            let names: Vec<&str> = crate::shipped().iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> =
+                crate::scenario::shipped().iter().map(|(name, _)| *name).collect();
             Err(not_found(&format!("no scenario is called `{name}`"), &names).into())
         }
     }

@@ -1,5 +1,6 @@
 //! The main story and its neighbours, with real routers and the real ledger in virtual time.
 
+mod failover;
 mod money;
 mod mtu;
 mod multipath;
@@ -8,3 +9,4 @@ mod paths;
 mod rekey;
 mod restart;
 mod score;
+mod story;

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use srwan_lab::scenario::{Scenario, Way, Window};
-use srwan_lab::story::judge::{Outcome, coins_from, coins_text, judge, route_key};
-use srwan_lab::story::record::{
+use srwan_scenario::judge::{Outcome, coins_from, coins_text, judge, route_key};
+use srwan_scenario::record::{
     AccountCoins, Coins, FlowEnd, FlowLog, LaneSettled, LedgerTip, Record, Route, RouteSeen,
     SettledStep, Sums,
 };
+use srwan_scenario::{Scenario, Way, Window};
 
 fn scenario(expect: &str) -> Scenario {
     let text = format!(

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::scenario::{Action, Expect, ExpectKind, Scenario, Way, Window};
+use crate::{Action, Expect, ExpectKind, Scenario, Way, Window};
 
 use super::record::{
     FlowEnd, FlowLog, LaneSettled, LedgerTip, Record, Route, RouteKey, SettledStep,

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::fabric::lateness::LatenessSummary;
-use crate::scenario::Window;
+use crate::Window;
+use crate::lateness::LatenessSummary;
 
 /// Everything that expectations and the report look at.
 #[derive(Clone, Debug, Default)]

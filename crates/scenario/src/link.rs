@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scenario::{Impairment, LinkShape};
+use crate::{Impairment, LinkShape};
 
 use super::random::{Random, uniform_at};
 

@@ -48,14 +48,14 @@ pub fn owd_assumed(from: &City, to: &City) -> Duration {
 const OWD_SAME_CITY: Duration = Duration::from_micros(500);
 
 static CITIES: LazyLock<Vec<City>> = LazyLock::new(|| {
-    let lines = include_str!("../../data/cities.csv").lines().skip(1);
+    let lines = include_str!("../data/cities.csv").lines().skip(1);
     lines
         .map(|line| city(line).expect("cities.csv is part of the program; a test reads it all"))
         .collect()
 });
 
 static RTT_AVERAGE_US: LazyLock<BTreeMap<(u32, u32), u64>> = LazyLock::new(|| {
-    let lines = include_str!("../../data/city_pairs.csv").lines().skip(1);
+    let lines = include_str!("../data/city_pairs.csv").lines().skip(1);
     lines
         .map(|line| pair(line).expect("city_pairs.csv is part of the program; a test reads it all"))
         .collect()

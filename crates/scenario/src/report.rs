@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::scenario::{Flow, Scenario, Way, Window};
+use crate::{Flow, Scenario, Way, Window};
 
 use super::judge::{Outcome, Verdict, coins_text, route_key, seconds};
 use super::record::{EVENT_GAP, FlowEnd, Record, Route};
@@ -39,8 +39,8 @@ pub fn text(scenario: &Scenario, record: &Record, verdicts: &[Verdict]) -> Strin
     out
 }
 
-/// The whole report as one JSON object.
-pub fn json(scenario: &Scenario, record: &Record, verdicts: &[Verdict]) -> Value {
+/// The whole report as one JSON object; `schema` names its form.
+pub fn json(schema: &str, scenario: &Scenario, record: &Record, verdicts: &[Verdict]) -> Value {
     let flows: Vec<Value> =
         scenario.flows.iter().map(|flow| flow_json(scenario, record, flow)).collect();
     let coins = record.coins.as_ref().map(|coins| {
@@ -62,7 +62,7 @@ pub fn json(scenario: &Scenario, record: &Record, verdicts: &[Verdict]) -> Value
         })
         .collect();
     json!({
-        "schema": "srwan.lab.report/1",
+        "schema": schema,
         "scenario": scenario.name,
         "flows": flows,
         "coins": coins,

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use srwan_lab::fabric::link::{Fate, Link, LinkDrop};
-use srwan_lab::scenario::{BitRate, Impairment, LinkShape, Probability};
+use srwan_scenario::link::{Fate, Link, LinkDrop};
+use srwan_scenario::{BitRate, Impairment, LinkShape, Probability};
 
 const MS: u64 = 1_000_000;
 

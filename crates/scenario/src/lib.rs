@@ -1,19 +1,33 @@
 //! A scenario: nodes, links, faults in time, flows and what must come out, as checked values.
 //!
-//! The same TOML file drives the lab (real processes) and the simulator (one thread), so this module and
-//! its children do no IO and read no clock. `raw` says how a file may be written, `parse` turns that into
-//! the types below and refuses everything else with a line and a suggestion, `cities` holds the measured
-//! delays between cities. The format is documented in docs/testing.md.
+//! The same TOML file drives the lab (real processes) and the simulator (one thread), so this crate does no IO and
+//! reads no clock. The format is documented in docs/testing.md.
 //!
-//! It deliberately knows nothing of addresses, namespaces or processes: see `plan`.
+//! - `raw`, `parse`, `quantity`, `wanted`, `resolve`: how a file may be written, and the types below from it; all else is
+//!   refused with a line and a suggestion
+//! - `cities`: measured delays between cities; `shipped`: the scenarios that come with the program
+//! - `link`, `random`: one directed link as a machine, the same for real packets and for simulated ones
+//! - `record`, `judge`, `report`, `lateness`: what was seen of a story, whether it meets the expectations, and the words for it
+//! - `describe`: events in words
+//!
+//! It deliberately knows nothing of addresses, namespaces, processes or routers: a runner does (docs/design/008).
+#![forbid(unsafe_code)]
 
 pub mod cities;
+mod describe;
 mod error;
 mod expect;
+pub mod judge;
+pub mod lateness;
+pub mod link;
 mod parse;
 mod quantity;
+pub mod random;
 mod raw;
+pub mod record;
+pub mod report;
 mod resolve;
+mod shipped;
 mod wanted;
 
 use std::time::Duration;
@@ -24,6 +38,7 @@ use serde::{Deserialize, Serialize};
 pub use error::ScenarioError;
 pub use expect::{Expect, ExpectKind, Way, Window};
 pub use quantity::{BitRate, NodeName, Probability};
+pub use shipped::shipped;
 
 /// Nodes in one scenario: 100 routers (one group), their hosts, and the two services.
 pub const NODES_MAX: usize = 240;
@@ -139,7 +154,7 @@ pub struct RouterOverrides {
 pub struct LinkShape {
     /// One-way delay: the floor, every packet takes at least this.
     pub owd: Duration,
-    /// Mean of the extra delay of queues elsewhere (see `fabric::link` for its distribution).
+    /// Mean of the extra delay of queues elsewhere (see [`link`] for its distribution).
     pub jitter: Duration,
     pub loss: Probability,
     /// Serialisation rate; `None` = as fast as the machine.
