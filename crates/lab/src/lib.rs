@@ -16,6 +16,7 @@ pub mod inspect;
 pub mod interrupt;
 pub mod lab;
 pub mod netns;
+mod offload;
 pub mod pcap;
 pub mod place;
 pub mod plan;
@@ -26,6 +27,7 @@ pub mod scenario;
 pub mod settings;
 mod soak;
 pub mod story;
+mod variety;
 mod verbs;
 mod web;
 pub mod wiring;
@@ -53,4 +55,8 @@ const SHIPPED: &[(&str, &str)] = &[
     ("two-paths", include_str!("../scenarios/two-paths.toml")),
     ("mtu-1280", include_str!("../scenarios/mtu-1280.toml")),
     ("one-ended", include_str!("../scenarios/one-ended.toml")),
+    ("variety", include_str!("../scenarios/variety.toml")),
+    ("variety-bare", include_str!("../scenarios/variety-bare.toml")),
+    ("variety-9000", include_str!("../scenarios/variety-9000.toml")),
+    ("variety-1280", include_str!("../scenarios/variety-1280.toml")),
 ];
