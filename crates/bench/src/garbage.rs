@@ -1,7 +1,8 @@
 //! Garbage for a router's port: random bytes, and bytes that resemble what routers send but for what only they know.
 //!
-//! Everything is drawn before the first datagram leaves and sent in runs of equal length (`UDP_SEGMENT`), so that one core
-//! sends more than a router can be asked to read.
+//! Everything is drawn before the first datagram leaves. For half of the time it is sent in runs of equal length
+//! (`UDP_SEGMENT`), which reach the router joined: the most octets and datagrams that one core can send. For the other half
+//! each datagram is sent by itself, which costs the receiving kernel the most per datagram.
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
@@ -39,6 +40,8 @@ enum Likeness {
 pub struct Sent {
     pub datagrams: u64,
     pub octets: u64,
+    /// Datagrams that were sent one by one, not as a run.
+    pub singly: u64,
     /// Datagrams by what they resemble.
     pub by_likeness: BTreeMap<String, u64>,
 }
@@ -61,15 +64,21 @@ pub fn send(targets: &[SocketAddrV4], time: Duration, seed: u64) -> Result<Sent>
     let runs = draw(seed);
     let targets: Vec<SockaddrIn> = targets.iter().map(|target| SockaddrIn::from(*target)).collect();
     let mut sent = Sent::default();
-    let end = Instant::now() + time;
+    let (half, end) = (Instant::now() + time / 2, Instant::now() + time);
     let turns = runs.iter().cycle().zip(targets.iter().cycle()).zip(sockets.iter().cycle());
     // A run's turn and a target's would always meet if one number divided the other: the sockets' number shifts them.
     for ((run, target), socket) in turns {
-        if Instant::now() > end {
+        let now = Instant::now();
+        if now > end {
             break;
         }
-        if send_run(socket, run, target) {
-            sent.count(run);
+        let datagrams = run.bytes.chunks(usize::from(run.stride));
+        if now > half {
+            let gone = datagrams.filter(|datagram| send_one(socket, datagram, target)).count();
+            sent.count(run, gone);
+            sent.singly += u64::try_from(gone).unwrap_or(0);
+        } else if send_run(socket, run, target) {
+            sent.count(run, datagrams.count());
         }
     }
     Ok(sent)
@@ -81,12 +90,16 @@ fn send_run(socket: &UdpSocket, run: &Run, target: &SockaddrIn) -> bool {
     sendmsg(socket.as_raw_fd(), &parts, &control, MsgFlags::empty(), Some(target)).is_ok()
 }
 
+fn send_one(socket: &UdpSocket, datagram: &[u8], target: &SockaddrIn) -> bool {
+    let parts = [IoSlice::new(datagram)];
+    sendmsg(socket.as_raw_fd(), &parts, &[], MsgFlags::empty(), Some(target)).is_ok()
+}
+
 impl Sent {
-    fn count(&mut self, run: &Run) {
-        let octets = u64::try_from(run.bytes.len()).unwrap_or(0);
-        let datagrams = octets / u64::from(run.stride.max(1));
+    fn count(&mut self, run: &Run, datagrams: usize) {
+        let datagrams = u64::try_from(datagrams).unwrap_or(0);
         self.datagrams += datagrams;
-        self.octets += octets;
+        self.octets += datagrams * u64::from(run.stride);
         *self.by_likeness.entry(run.likeness.word().to_owned()).or_default() += datagrams;
     }
 }
@@ -120,7 +133,9 @@ impl Likeness {
             Self::Initiation => INITIATION_LEN,
             Self::Response => RESPONSE_LEN,
             Self::Cookie => COOKIE_REPLY_LEN,
-            Self::Data | Self::Control => WHOLE_OCTETS + draw.below(DATAGRAM_OCTETS_MAX - WHOLE_OCTETS),
+            Self::Data | Self::Control => {
+                WHOLE_OCTETS + draw.below(DATAGRAM_OCTETS_MAX - WHOLE_OCTETS)
+            }
             Self::Truncated => draw.below(WHOLE_OCTETS) + 1,
         }
     }

@@ -31,7 +31,8 @@ impl Counters {
         let status: Value = serde_json::from_str(&ask(bed, &node, &["status", "--json"])?)?;
         let matrix: Value = serde_json::from_str(&ask(bed, &node, &["matrix", "--json"])?)?;
         let drops = status["drops"].as_array().into_iter().flatten();
-        let drop = |drop: &Value| Some((drop["reason"].as_str()?.to_owned(), drop["packets"].as_u64()?));
+        let drop =
+            |drop: &Value| Some((drop["reason"].as_str()?.to_owned(), drop["packets"].as_u64()?));
         let number = |name: &str| status[name].as_u64().unwrap_or(0);
         Ok(Self {
             drops: drops.filter_map(drop).collect(),
@@ -43,11 +44,6 @@ impl Counters {
                 .map(|(_, cell)| cell.age_ms as f64 / 1e3)
                 .fold(0.0, f64::max),
         })
-    }
-
-    /// How many packets were dropped.
-    pub fn dropped(&self) -> u64 {
-        self.drops.values().sum()
     }
 }
 

@@ -246,7 +246,8 @@ mod tests {
             })
             .collect();
         assert_eq!(reassemble(cut), [8; 1_200]);
-        let for_the_far_host = v6_packet(60, &[&[17, 0, 1, 4, 0, 0, 0, 0][..], &[8; 1_200]].concat());
+        let for_the_far_host =
+            v6_packet(60, &[&[17, 0, 1, 4, 0, 0, 0, 0][..], &[8; 1_200]].concat());
         let fragments = parts(&for_the_far_host, 700);
         assert!(fragments.iter().all(|fragment| fragment[6] == FRAGMENT && fragment[40] == 60));
     }

@@ -14,7 +14,8 @@ pub fn switch_off(device: &str) -> Result<()> {
     let flags = SockFlag::SOCK_CLOEXEC;
     let socket = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
     for command in OFF {
-        set(&socket, device, command).with_context(|| format!("cannot switch offloads of {device}"))?;
+        set(&socket, device, command)
+            .with_context(|| format!("cannot switch offloads of {device}"))?;
     }
     Ok(())
 }

@@ -109,9 +109,7 @@ impl Bench<'_> {
                 self.relayed(route_key(self.scenario, flow, *way).as_ref(), *window, *share_min)
             }
             ExpectKind::TcpSurvives { flow, stall_max } => self.survives(flow, *stall_max),
-            ExpectKind::Intact { flow, lost_max } => {
-                self.flow(flow, |log| intact(log, *lost_max))
-            }
+            ExpectKind::Intact { flow, lost_max } => self.flow(flow, |log| intact(log, *lost_max)),
             ExpectKind::FlowMoves { flow, after, within } => self.moves(flow, after, *within),
             ExpectKind::Throughput { flow, window, mbps_min } => {
                 self.flow(flow, |log| throughput(log, *window, *mbps_min))

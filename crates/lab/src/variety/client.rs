@@ -44,18 +44,13 @@ enum Fate {
 /// Sends until the time is over and hands every line to `print`.
 pub fn run(variety: &Variety, mut print: impl FnMut(&Line)) -> Result<()> {
     let start = Instant::now();
-    let mut senders: Vec<Sender> = variety
-        .pairs
-        .iter()
-        .map(|pair| Sender::open(*pair, variety.mtu))
-        .collect::<Result<_>>()?;
+    let mut senders: Vec<Sender> =
+        variety.pairs.iter().map(|pair| Sender::open(*pair, variety.mtu)).collect::<Result<_>>()?;
     let mut octets = 0;
     while start.elapsed() < variety.time {
         for sender in &mut senders {
-            for kind in sender.kinds() {
-                octets += sender.try_one(*kind)?;
-                print(&progress(start, octets));
-            }
+            octets +=
+                sender.round(|octets_so_far| print(&progress(start, octets + octets_so_far)))?;
         }
     }
     for sender in &senders {
@@ -123,6 +118,16 @@ impl Sender {
 
     fn kinds(&self) -> &'static [Kind] {
         if self.ends.target.is_ipv4() { Kind::V4 } else { Kind::V6 }
+    }
+
+    /// Sends one of each kind; the octets that came back.
+    fn round(&mut self, mut tell: impl FnMut(u64)) -> Result<u64> {
+        let mut octets = 0;
+        for kind in self.kinds() {
+            octets += self.try_one(*kind)?;
+            tell(octets);
+        }
+        Ok(octets)
     }
 
     /// Sends one and waits for it; the octets that came back.

@@ -19,7 +19,8 @@ pub struct Ends {
 /// ordinary sockets send. `id` names fragments.
 pub fn packets(kind: Kind, ends: Ends, payload: &[u8], id: u32) -> Vec<Vec<u8>> {
     let datagram = udp(ends, payload);
-    let one = |next: u8, headers: Vec<u8>| vec![v6(ends, next, &[headers, datagram.clone()].concat())];
+    let one =
+        |next: u8, headers: Vec<u8>| vec![v6(ends, next, &[headers, datagram.clone()].concat())];
     match kind {
         Kind::Fragments if ends.target.is_ipv4() => v4_fragments(ends, &datagram, id),
         Kind::Fragments => v6_fragments(ends, (FRAGMENT, &[]), &datagram, id),
@@ -166,7 +167,8 @@ mod tests {
 
     #[test]
     fn a_datagram_has_the_checksum_that_its_receiver_computes() {
-        for ends in [ends("192.0.2.1:5", "192.0.2.2:7"), ends("[2001:db8::1]:5", "[2001:db8::2]:7")] {
+        for ends in [ends("192.0.2.1:5", "192.0.2.2:7"), ends("[2001:db8::1]:5", "[2001:db8::2]:7")]
+        {
             let datagram = udp(ends, b"odd");
             let packet = if ends.source.is_ipv4() {
                 v4(ends, &[], 0, &datagram, 1)

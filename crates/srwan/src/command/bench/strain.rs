@@ -113,10 +113,12 @@ fn flood_text(report: &flood::Report) -> String {
     let likenesses: Vec<String> =
         likenesses.map(|(likeness, count)| format!("{likeness} {count}")).collect();
     let head = format!(
-        "{} datagrams of garbage in {} s ({:.2} M/s): {}",
+        "{} datagrams of garbage in {} s ({:.2} M/s), {} of them one by one ({:.2} M/s): {}",
         report.garbage.datagrams,
         report.seconds,
         report.garbage_pps / 1e6,
+        report.garbage.singly,
+        report.garbage.singly as f64 / (report.seconds as f64 / 2.0) / 1e6,
         likenesses.join(", ")
     );
     let quiet = format!(
@@ -139,9 +141,8 @@ fn flood_text(report: &flood::Report) -> String {
 
 fn load_text(report: &load::Report) -> String {
     let head = format!("{:.2} Gbit/s over the relay for {} s", report.gbps, report.seconds);
-    let spread = |spread: &Spread| {
-        format!("{:.0} ({:.0} to {:.0})", spread.median, spread.min, spread.max)
-    };
+    let spread =
+        |spread: &Spread| format!("{:.0} ({:.0} to {:.0})", spread.median, spread.min, spread.max);
     let rows = report.cells.iter().map(|cell| {
         let state = if cell.moved_us < load::MOVED_US_MAX { "held" } else { "FAILED" };
         [
