@@ -1,8 +1,9 @@
-//! Garbage for a router's port: random bytes, and bytes that resemble what routers send but for what only they know.
+//! Garbage for a router's port: random bytes, and bytes that resemble what routers send but for what only they
+//! know.
 //!
 //! Everything is drawn before the first datagram leaves. For half of the time it is sent in runs of equal length
-//! (`UDP_SEGMENT`), which reach the router joined: the most octets and datagrams that one core can send. For the other half
-//! each datagram is sent by itself, which costs the receiving kernel the most per datagram.
+//! (`UDP_SEGMENT`), which reach the router joined: the most octets and datagrams that one core can send. For the
+//! other half each datagram is sent by itself, which costs the receiving kernel the most per datagram.
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;

@@ -1,8 +1,8 @@
-//! How far the matrix moves when a relay is under full load: the delays that routers measure must be the network's, not
-//! their own queues'.
+//! How far the matrix moves when a relay is under full load: the delays that routers measure must be the network's,
+//! not their own queues'.
 //!
-//! Cells are read once a second at the router that measures them, first idle, then beside TCP streams over R that take all
-//! that the machine has.
+//! Cells are read once a second at the router that measures them, first idle, then beside TCP streams over R that
+//! take all that the machine has.
 
 use std::collections::BTreeMap;
 use std::thread;

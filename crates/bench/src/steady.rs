@@ -1,4 +1,5 @@
-//! A flow that is there before and stays: numbered datagrams from A to B at a modest pace, each checked when it arrives.
+//! A flow that is there before and stays: numbered datagrams from A to B at a modest pace, each checked when it
+//! arrives.
 
 use std::collections::BTreeSet;
 use std::net::UdpSocket;

@@ -1,4 +1,5 @@
-//! A router with many idle peers: each shook hands and exchanged a keepalive, so that keys and replay windows are there.
+//! A router with many idle peers: each shook hands and exchanged a keepalive, so that keys and replay windows are
+//! there.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;

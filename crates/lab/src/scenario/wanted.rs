@@ -51,10 +51,7 @@ impl Look<'_> {
                 flow: self.flow(flow)?,
                 stall_max: stall_max_s.map(|s| self.at.seconds("stall_max_s", s)).transpose()?,
             },
-            RawExpect::Intact { flow, lost_max } => {
-                let lost_max = self.share(lost_max.unwrap_or(LOST_MAX))?;
-                ExpectKind::Intact { flow: self.variety(flow)?, lost_max }
-            }
+            RawExpect::Intact { flow, lost_max } => self.intact(flow, *lost_max)?,
             RawExpect::FlowMoves { flow, after, within_s } => {
                 let within = self.within(*within_s)?;
                 ExpectKind::FlowMoves { flow: self.flow(flow)?, after: self.event(after)?, within }
@@ -91,6 +88,11 @@ impl Look<'_> {
                 ExpectKind::RelayEarned { node }
             }
         })
+    }
+
+    fn intact(&self, flow: &str, lost_max: Option<f64>) -> Result<ExpectKind> {
+        let lost_max = self.share(lost_max.unwrap_or(LOST_MAX))?;
+        Ok(ExpectKind::Intact { flow: self.variety(flow)?, lost_max })
     }
 
     fn within(&self, seconds: f64) -> Result<Duration> {

@@ -1,9 +1,10 @@
-//! Packets of every kind that a host may send, each checked byte by byte at the other end and again when it comes back.
+//! Packets of every kind that a host may send, each checked byte by byte at the other end and again when it comes
+//! back.
 //!
 //! A probe is a datagram whose bytes follow from its kind and number, so that both ends know what it must be. The
-//! [`server`] checks and returns it, the [`client`] sends one of each [`Kind`] again and again. [`craft`] builds the
-//! packets that no ordinary socket sends. What a lost probe means is for the reader of the counts: only a damaged one is
-//! always wrong.
+//! [`server`] checks and returns it, the [`client`] sends one of each [`Kind`] again and again. [`craft`] builds
+//! the packets that no ordinary socket sends. What a lost probe means is for the reader of the counts: only a
+//! damaged one is always wrong.
 
 pub mod client;
 mod craft;

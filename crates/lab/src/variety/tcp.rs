@@ -1,5 +1,5 @@
-//! A TCP connection that fills super-packets: the client sends a known number of known bytes, the server checks them and
-//! sends as many back.
+//! A TCP connection that fills super-packets: the client sends a known number of known bytes, the server checks
+//! them and sends as many back.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};

@@ -44,7 +44,8 @@ pub struct Load {
 #[derive(Args)]
 pub struct Scale {
     /// Peers that shake hands with one router.
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=60_000))]
+    #[arg(long, default_value_t = 10_000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=60_000))]
     peers: u32,
     /// Ranges in the table of destinations.
     #[arg(long, default_value_t = 1_000_000)]
@@ -160,7 +161,7 @@ fn load_text(report: &load::Report) -> String {
 fn scale_text(report: &scale::Report) -> String {
     let (peers, table) = (&report.peers, &report.destinations);
     format!(
-        "{} idle peers: {:.2} KiB each (at most {:.0}); {:.0} handshakes/s, both sides on one core\n\
+        "{} idle peers: {:.2} KiB each (at most {:.0}); {:.0} handshakes/s, both ends on a core\n\
          {} destinations ({} IPv4, {} IPv6; {} ranges are real): {:.2} M lookups/s on one core \
          (at least {:.0}), {:.1} % right; {:.0} MiB, loaded in {:.2} s",
         peers.count,
