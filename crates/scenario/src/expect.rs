@@ -34,6 +34,8 @@ pub enum ExpectKind {
     Relayed { flow: String, window: Window, share_min: f64, way: Way },
     /// The flow's TCP connection lives from start to end, never silent for longer than this.
     TcpSurvives { flow: String, stall_max: Option<Duration> },
+    /// Of every kind of packet that the flow sent, no packet was damaged and at most this share was lost.
+    Intact { flow: String, lost_max: f64 },
     /// Bytes of the flow arrive again, soon enough after an event.
     FlowMoves { flow: String, after: String, within: Duration },
     /// Mean throughput in a window.
@@ -85,6 +87,7 @@ impl ExpectKind {
             Self::UsesDefault { .. } => "uses-default",
             Self::Relayed { .. } => "relayed",
             Self::TcpSurvives { .. } => "tcp-survives",
+            Self::Intact { .. } => "intact",
             Self::FlowMoves { .. } => "flow-moves",
             Self::Throughput { .. } => "throughput",
             Self::RoundTrip { .. } => "round-trip",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{Action, Expect, ExpectKind, Scenario, Way, Window};
 
 use super::record::{
-    FlowEnd, FlowLog, LaneSettled, LedgerTip, Record, Route, RouteKey, SettledStep,
+    FlowEnd, FlowLog, KindCount, LaneSettled, LedgerTip, Record, Route, RouteKey, SettledStep,
 };
 
 /// The judgement on one expectation.
@@ -66,6 +66,7 @@ impl Bench<'_> {
             | ExpectKind::UsesDefault { flow, .. }
             | ExpectKind::Relayed { flow, .. }
             | ExpectKind::TcpSurvives { flow, .. }
+            | ExpectKind::Intact { flow, .. }
             | ExpectKind::FlowMoves { flow, .. }
             | ExpectKind::Throughput { flow, .. }
             | ExpectKind::RoundTrip { flow, .. }
@@ -108,6 +109,7 @@ impl Bench<'_> {
                 self.relayed(route_key(self.scenario, flow, *way).as_ref(), *window, *share_min)
             }
             ExpectKind::TcpSurvives { flow, stall_max } => self.survives(flow, *stall_max),
+            ExpectKind::Intact { flow, lost_max } => self.flow(flow, |log| intact(log, *lost_max)),
             ExpectKind::FlowMoves { flow, after, within } => self.moves(flow, after, *within),
             ExpectKind::Throughput { flow, window, mbps_min } => {
                 self.flow(flow, |log| throughput(log, *window, *mbps_min))
@@ -293,6 +295,25 @@ impl Since<'_> {
     fn name(&self) -> &str {
         self.after.unwrap_or("the start")
     }
+}
+
+/// No packet of any kind damaged, and few of each lost; the figures name the worst kind.
+fn intact(log: &FlowLog, lost_max: f64) -> Finding {
+    let lost = |count: &KindCount| 1.0 - count.intact as f64 / count.sent.max(1) as f64;
+    let Some((worst, count)) =
+        log.kinds.iter().max_by(|(_, a), (_, b)| lost(a).total_cmp(&lost(b)))
+    else {
+        return (false, "nothing was counted".to_owned());
+    };
+    let sum = |pick: fn(&KindCount) -> u64| log.kinds.values().map(pick).sum::<u64>();
+    let (sent, came, damaged) =
+        (sum(|count| count.sent), sum(|count| count.intact), sum(|count| count.damaged));
+    let kinds = log.kinds.len();
+    let figures = format!(
+        "{came} of {sent} packets of {kinds} kinds came back, {damaged} damaged; {worst}: {} of {}",
+        count.intact, count.sent
+    );
+    (damaged == 0 && lost(count) <= lost_max, figures)
 }
 
 fn throughput(log: &FlowLog, window: Window, mbps_min: f64) -> Finding {

@@ -62,8 +62,10 @@ pub struct Scenario {
     pub duration: Duration,
     /// Address families that exist between sites.
     pub underlay: Underlay,
-    /// MTU of every site's `eth0`, in octets.
+    /// MTU of every site's `eth0` and of every cable behind a router, in octets.
     pub mtu: u16,
+    /// Whether veth devices may have segmentation, joining and checksums done by their neighbours.
+    pub offload: bool,
     /// Shape of every link that nothing else describes.
     pub link_default: LinkShape,
     /// Nodes in file order.
@@ -143,6 +145,8 @@ pub struct RouterOverrides {
     pub window: Option<Duration>,
     /// Relays in a path at most.
     pub relays_max: Option<u8>,
+    /// MTU of the TUN interface.
+    pub tun_mtu: Option<u16>,
     /// One-ended prefixes to keep measured.
     pub watch: Vec<IpNet>,
     /// Rules for several paths at once, as the router's own config writes them; the router checks them.
@@ -273,6 +277,8 @@ pub enum Program {
     Curl,
     /// The system's iperf3; the same.
     Iperf3,
+    /// Packets of every kind, each checked at both ends (see `variety`); over all families that both nodes have.
+    Variety,
 }
 
 /// Which way the bulk of the bytes goes.

@@ -92,6 +92,7 @@ fn header(raw: &RawFile, text: &str) -> Result<Scenario> {
             RawUnderlay::Dual => Underlay::Dual,
         },
         mtu,
+        offload: raw.offload,
         link_default: LinkShape::default().changed(&at.change(&raw.link, Side::Forward)?),
         nodes: Vec::new(),
         links: Vec::new(),
@@ -199,6 +200,7 @@ fn overrides(own: Option<&RawRouter>, common: &RawRouter, at: At) -> Result<Rout
         windows: own.windows.or(common.windows),
         window: time("window_ms", own.window_ms, common.window_ms)?,
         relays_max: own.relays_max.or(common.relays_max),
+        tun_mtu: own.tun_mtu.or(common.tun_mtu),
         watch: own.watch.clone().or_else(|| common.watch.clone()).unwrap_or_default(),
         multipath: own.multipath.clone().or_else(|| common.multipath.clone()).unwrap_or_default(),
     })
@@ -349,6 +351,7 @@ fn add_flow(scenario: &mut Scenario, raw: &RawFlow, at: At) -> Result<()> {
             RawProgram::Http => Program::Http,
             RawProgram::Curl => Program::Curl,
             RawProgram::Iperf3 => Program::Iperf3,
+            RawProgram::Variety => Program::Variety,
         },
         bulk: match raw.bulk {
             RawBulk::Download => Bulk::Download,

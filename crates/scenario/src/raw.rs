@@ -35,6 +35,8 @@ pub struct RawHeader {
     #[serde(default)]
     pub underlay: RawUnderlay,
     pub mtu: Option<u16>,
+    #[serde(default = "yes")]
+    pub offload: bool,
     #[serde(default)]
     pub link: RawLink,
     #[serde(default)]
@@ -46,6 +48,10 @@ pub struct RawHeader {
 #[serde(deny_unknown_fields)]
 pub struct RawLedger {
     pub validators: usize,
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn one() -> u64 {
@@ -99,6 +105,7 @@ pub struct RawRouter {
     pub windows: Option<u8>,
     pub window_ms: Option<f64>,
     pub relays_max: Option<u8>,
+    pub tun_mtu: Option<u16>,
     pub watch: Option<Vec<ipnet::IpNet>>,
     pub multipath: Option<Vec<toml::Table>>,
 }
@@ -197,6 +204,7 @@ pub enum RawProgram {
     Http,
     Curl,
     Iperf3,
+    Variety,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -241,6 +249,10 @@ pub enum RawExpect {
     TcpSurvives {
         flow: String,
         stall_max_s: Option<f64>,
+    },
+    Intact {
+        flow: String,
+        lost_max: Option<f64>,
     },
     FlowMoves {
         flow: String,

@@ -65,7 +65,18 @@ pub struct FlowLog {
     pub bytes: Vec<(Duration, u64)>,
     /// Echoes in milliseconds.
     pub rtt_ms: Vec<(Duration, f64)>,
+    /// What became of each kind of packet, where several are sent.
+    pub kinds: BTreeMap<String, KindCount>,
     pub end: Option<FlowEnd>,
+}
+
+/// What became of one kind of packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KindCount {
+    pub sent: u64,
+    /// Came back as they were sent.
+    pub intact: u64,
+    pub damaged: u64,
 }
 
 /// How a flow ended.

@@ -23,4 +23,8 @@ const SHIPPED: &[(&str, &str)] = &[
     ("two-paths", include_str!("../scenarios/two-paths.toml")),
     ("mtu-1280", include_str!("../scenarios/mtu-1280.toml")),
     ("one-ended", include_str!("../scenarios/one-ended.toml")),
+    ("variety", include_str!("../scenarios/variety.toml")),
+    ("variety-bare", include_str!("../scenarios/variety-bare.toml")),
+    ("variety-9000", include_str!("../scenarios/variety-9000.toml")),
+    ("variety-1280", include_str!("../scenarios/variety-1280.toml")),
 ];

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::{ScenarioError, nearest};
 use super::parse::At;
 use super::raw::RawExpect;
-use super::{Expect, ExpectKind, NodeName, Role, Scenario, Way, Window};
+use super::{Expect, ExpectKind, NodeName, Program, Role, Scenario, Way, Window};
 
 type Result<T> = std::result::Result<T, ScenarioError>;
 
@@ -51,6 +51,7 @@ impl Look<'_> {
                 flow: self.flow(flow)?,
                 stall_max: stall_max_s.map(|s| self.at.seconds("stall_max_s", s)).transpose()?,
             },
+            RawExpect::Intact { flow, lost_max } => self.intact(flow, *lost_max)?,
             RawExpect::FlowMoves { flow, after, within_s } => {
                 let within = self.within(*within_s)?;
                 ExpectKind::FlowMoves { flow: self.flow(flow)?, after: self.event(after)?, within }
@@ -89,6 +90,11 @@ impl Look<'_> {
         })
     }
 
+    fn intact(&self, flow: &str, lost_max: Option<f64>) -> Result<ExpectKind> {
+        let lost_max = self.share(lost_max.unwrap_or(LOST_MAX))?;
+        Ok(ExpectKind::Intact { flow: self.variety(flow)?, lost_max })
+    }
+
     fn within(&self, seconds: f64) -> Result<Duration> {
         self.at.seconds("within_s", seconds)
     }
@@ -116,6 +122,14 @@ impl Look<'_> {
             let names = self.scenario.flows.iter().map(|flow| flow.name.as_str());
             self.unknown("flow", name, nearest(name, names))
         })
+    }
+
+    /// A flow that sends packets of several kinds.
+    fn variety(&self, name: &str) -> Result<String> {
+        let flow = self.flow(name)?;
+        let counts = self.scenario.flow(&flow).is_some_and(|f| f.program == Program::Variety);
+        self.at.check(counts, || format!("`{flow}` does not send packets of several kinds"))?;
+        Ok(flow)
     }
 
     /// A flow whose path can be asked of a router: the sending end of that way stands behind one.
@@ -154,5 +168,7 @@ impl Look<'_> {
     }
 }
 
+/// The first packets of a kind may be lost while its sender learns the path's MTU; after that none should be.
+const LOST_MAX: f64 = 0.1;
 /// Promise of the product for hosts that share a clock.
 const OWD_TOLERANCE_MS: f64 = 1.0;

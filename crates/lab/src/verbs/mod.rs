@@ -13,12 +13,13 @@ use anyhow::{Context, Result};
 
 use crate::cli::{
     CaptureArgs, DownArgs, EnterArgs, ExecArgs, FetchArgs, LabCommand, LabId, ScenarioArgs,
-    ScenarioVerb,
+    ScenarioVerb, VarietyArgs,
 };
 use crate::place::Place;
 use crate::plan::Plan;
 use crate::problem::{Code, Problem};
 use crate::scenario::{BitRate, Scenario, ScenarioError};
+use crate::variety::{client, server};
 use crate::{capture, fabric, fetch, forward, lab, privilege, process, soak, web};
 
 /// Does a verb; prints what went wrong; returns the exit code of the product's house rules.
@@ -58,6 +59,8 @@ fn dispatch(command: LabCommand, daemons: Option<PathBuf>) -> Result<i32> {
         LabCommand::Fabric(args) => fabric::run(&args.config).map(|()| 0),
         LabCommand::ServeHttp(args) => web::serve(args.listen).map(|()| 0),
         LabCommand::Fetch(args) => fetch(&args),
+        LabCommand::Variety(args) => variety(args).map(|()| 0),
+        LabCommand::ServeVariety(args) => server::serve(&args.addresses).map(|()| 0),
         LabCommand::Forward(args) => forward::run(&args.doors).map(|()| 0),
     }
 }
@@ -189,6 +192,15 @@ fn scenario_text(name: &str) -> Result<String> {
     }
 }
 
+fn variety(args: VarietyArgs) -> Result<()> {
+    let time = Duration::try_from_secs_f64(args.seconds).context("--seconds is not a time")?;
+    client::run(&client::Variety { pairs: args.pair, mtu: args.mtu, time }, print_line)
+}
+
+fn print_line(line: &fetch::Line) {
+    println!("{}", serde_json::to_string(line).expect("a line is plain data"));
+}
+
 fn fetch(args: &FetchArgs) -> Result<i32> {
     let order = fetch::Fetch {
         server: args.server,
@@ -201,9 +213,6 @@ fn fetch(args: &FetchArgs) -> Result<i32> {
         octets: args.bytes,
         interval: Duration::from_millis(args.interval_ms.max(1)),
     };
-    let lived = fetch::run(order, |line| {
-        let text = serde_json::to_string(line).expect("a line is plain data");
-        println!("{text}");
-    })?;
+    let lived = fetch::run(order, print_line)?;
     Ok(i32::from(!lived))
 }
