@@ -104,7 +104,7 @@ fn transfer(scenario: &Scenario, flow: &Flow) -> Result<(), Refusal> {
     }
     match flow.program {
         Program::Http => Ok(()),
-        Program::Curl | Program::Iperf3 => {
+        Program::Curl | Program::Iperf3 | Program::Variety => {
             refuse(format!("the program of flow {}", flow.name), NO_PROCESS)
         }
     }
@@ -113,6 +113,7 @@ fn transfer(scenario: &Scenario, flow: &Flow) -> Result<(), Refusal> {
 fn expect(expect: &Expect) -> Result<(), Refusal> {
     match expect.kind {
         ExpectKind::LedgersAgree => refuse("expectation ledgers-agree", ONE_LEDGER),
+        ExpectKind::Intact { .. } => refuse("expectation intact", NO_PROCESS),
         ExpectKind::MatrixComplete { .. }
         | ExpectKind::UsesRelays { .. }
         | ExpectKind::UsesDefault { .. }
