@@ -60,13 +60,14 @@ const OVERDUE_INITIAL: Duration = Duration::from_secs(1);
 /// Least margin over the round trip before an answer is overdue: timers and queues of two hosts.
 const OVERDUE_MARGIN_MIN: Duration = Duration::from_millis(20);
 
-/// Time from the first to the last of the probes that a path is given up for, at least: longer than a full queue takes
-/// to drain (500 kB at 100 Mbit/s: 40 ms) and than most bursts of loss last.
+/// Time from the first to the last of the probes that a path is given up for: longer than a full
+/// queue takes to drain (500 kB at 100 Mbit/s: 40 ms) and than most bursts of loss last.
 const SILENCE_SPAN: Duration = Duration::from_millis(140);
 
-/// Bounds of the distance of probes while an answer is overdue. On a path with a long round trip most of the span is over
-/// when the first answer is overdue: what is left of it holds the last probes, so that a path of 100 ms round trip is
-/// given up after 0.25 s. No nearer than 10 ms, so that one burst of loss does not take them all.
+/// Bounds of the distance of probes while an answer is overdue. On a path with a long round trip
+/// most of the span is over when the first answer is overdue: what is left of it holds the last
+/// probes, so that a path of 100 ms round trip is given up after 0.25 s. No nearer than 10 ms, so
+/// that one burst of loss does not take them all.
 const SUSPECT_SPACING_MIN: Duration = Duration::from_millis(10);
 const SUSPECT_SPACING_MAX: Duration = Duration::from_millis(50);
 

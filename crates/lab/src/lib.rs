@@ -1,6 +1,7 @@
 //! The lab: a whole SR-WAN on one machine, from real processes in network namespaces.
 //!
-//! `scenario` (what shall be: a crate of its own, which the simulator shares), `plan` (addresses), `fabric` (the Internet between the sites), `netns` and
+//! `scenario` (what shall be: a crate of its own, which the simulator shares), `plan` (addresses), `fabric` (the
+//! Internet between the sites), `netns` and
 //! `wiring` (machines and cables), and from there processes, a story and a verdict. The daemons under test
 //! are the program's own subcommands; nothing here is linked into them.
 

@@ -3,11 +3,12 @@
 //! The same TOML file drives the lab (real processes) and the simulator (one thread), so this crate does no IO and
 //! reads no clock. The format is documented in docs/testing.md.
 //!
-//! - `raw`, `parse`, `quantity`, `wanted`, `resolve`: how a file may be written, and the types below from it; all else is
-//!   refused with a line and a suggestion
+//! - `raw`, `parse`, `quantity`, `wanted`, `resolve`: how a file may be written, and the types below from it; all
+//!   else is refused with a line and a suggestion
 //! - `cities`: measured delays between cities; `shipped`: the scenarios that come with the program
 //! - `link`, `random`: one directed link as a machine, the same for real packets and for simulated ones
-//! - `record`, `judge`, `report`, `lateness`: what was seen of a story, whether it meets the expectations, and the words for it
+//! - `record`, `judge`, `report`, `lateness`: what was seen of a story, whether it meets the expectations, and the
+//!   words for it
 //! - `describe`: events in words
 //!
 //! It deliberately knows nothing of addresses, namespaces, processes or routers: a runner does (docs/design/008).

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use proptest::prelude::*;
-use srwan_scenario::{Action, NodeName, Probability, Role, Scenario, cities};
+use srwan_scenario::{Action, Probability, Role, Scenario, cities};
 
 const MINIMAL: &str = r#"
 [scenario]

@@ -21,14 +21,14 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const DEAD_FOR: Duration = Duration::from_secs(3);
 const CALM_FOR: Duration = Duration::from_secs(3);
 
-/// After a move that no blackout caused, nothing else moves traffic for the hold-down of 10 s: the next loss comes later.
+/// After a move that no blackout caused nothing else moves traffic for the hold-down of 10 s: the next comes later.
 const CALM_AFTER_LOSS: Duration = Duration::from_secs(12);
 
 /// Deaths fall anywhere between two probes and two windows.
 const PHASE_MAX: Duration = Duration::from_millis(1_500);
 
-/// Deaths in a row of one group, as in the lab; then a fresh one. A path that failed is left alone for longer each time,
-/// up to 16 minutes: a group whose paths die every few seconds for an hour has none left to take.
+/// Deaths in a row of one group, as in the lab; then a fresh one. A path that failed is left alone for longer each
+/// time, up to 16 minutes: a group whose paths die every few seconds for an hour has none left to take.
 const DEATHS_PER_GROUP: u32 = 30;
 
 /// Share of packets lost by a path that is not quite dead.

@@ -5,7 +5,7 @@
 //! - `pulses`: what a group of 100 spends on knowing its matrix
 //!
 //! The group is that of the lab's scenario `deaths`: the twelve regions of the whitepaper, so that the figures of both
-//! stand side by side (docs/routing.md). Time is the headend's decision: the first packet after it takes the other path.
+//! stand side by side (docs/routing.md). Times end at the headend's decision: the next packet takes the other path.
 
 pub mod calm;
 pub mod deaths;

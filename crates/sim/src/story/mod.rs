@@ -4,14 +4,16 @@
 //! - `cast`: the routers of the file as the routers of a world
 //! - `transfer`, `tcp`: hosts and their connections
 //! - `routes`, `coins`: what headends and the ledger say, as the judge reads it
+//! - `fingerprint`: whether two runs were the same
 //! - `samples`: delays and coins over time, for people
 //! - `page`, `plot`: the story as a page to look at
 //!
-//! Like every machine here it has no clock: whoever runs it calls [`Story::run`] as far as it likes, and reads the lines.
-//! A story begins when all routers start; in the lab it begins when they are ready, a second later.
+//! Like every machine here it has no clock: whoever runs it calls [`Story::run`] as far as it likes, and reads the
+//! lines. A story begins when all routers start; in the lab it begins when they are ready, a second later.
 
 pub mod cast;
 pub mod coins;
+mod fingerprint;
 pub mod page;
 pub mod plot;
 pub mod refusal;
@@ -22,6 +24,7 @@ pub mod transfer;
 
 use crate::world::World;
 use cast::Cast;
+use fingerprint::Fingerprint;
 use refusal::Refusal;
 use routes::Routes;
 use samples::Samples;
@@ -66,6 +69,7 @@ pub struct Story {
     samples: Samples,
     next_sample: Instant,
     lines: Vec<Line>,
+    fingerprint: Fingerprint,
 }
 
 /// How a story ended.
@@ -113,6 +117,7 @@ impl Story {
             coins_before: coins::sums(&world.bank),
             next_sample: world.now(),
             lines: Vec::new(),
+            fingerprint: Fingerprint::default(),
             transfers: Vec::new(),
             scenario: scenario.clone(),
             cast,
@@ -161,10 +166,13 @@ impl Story {
         Told { scenario, record, verdicts, samples, audit }
     }
 
-    /// The ledger's last state and how many datagrams there were.
+    /// Everything that hosts got and routers told, and the ledger's last state.
     fn audit(&self) -> String {
-        let datagrams: u64 = self.world.sent.values().sum();
-        format!("{:016x}", datagrams)
+        let mut all = self.fingerprint;
+        for step in &self.world.bank.settlements {
+            all.note(self.world.now(), 0, &step.0.0);
+        }
+        all.text()
     }
 
     fn now(&self) -> Duration {
@@ -216,6 +224,7 @@ impl Story {
     fn take_deliveries(&mut self) {
         let now = self.world.now();
         for delivered in std::mem::take(&mut self.world.delivered) {
+            self.fingerprint.note(delivered.at, delivered.router, &delivered.packet);
             let payload = delivered.packet.get(HOST_HEADER_OCTETS..).unwrap_or_default();
             let number = Transfer::number_of(payload).map(usize::from);
             let Some(transfer) = number.and_then(|at| self.transfers.get_mut(at)) else { continue };
@@ -255,6 +264,13 @@ impl Story {
 
     fn take_log(&mut self) {
         let log = std::mem::take(&mut self.world.log);
+        for logged in &log {
+            self.fingerprint.note(
+                logged.at,
+                logged.router,
+                format!("{:?}", logged.event).as_bytes(),
+            );
+        }
         self.routes.handle_log(&log, &self.cast, self.origin);
         for (key, seen) in self.routes.take_fresh() {
             let line =

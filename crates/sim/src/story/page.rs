@@ -16,14 +16,16 @@ const RATE_EVERY: Duration = Duration::from_millis(500);
 
 const DEFAULT_COLOUR: &str = "#c9ced6";
 
-const STYLE: &str = "body{font:14px/1.45 system-ui,sans-serif;max-width:1040px;margin:2rem auto;padding:0 1rem;\
-color:#1b2330;background:#fff}h1{font-size:1.3rem}h2{font-size:1.05rem;margin:1.6rem 0 .2rem}\
+const STYLE: &str = "\
+body{font:14px/1.45 system-ui,sans-serif;max-width:1040px;margin:2rem auto;padding:0 1rem}\
+body{color:#1b2330;background:#fff}h1{font-size:1.3rem}h2{font-size:1.05rem;margin:1.6rem 0 .2rem}\
 svg{width:100%;height:auto;background:#fafbfc}table{border-collapse:collapse;width:100%}\
 td{padding:.15rem .6rem .15rem 0;vertical-align:top;border-bottom:1px solid #e6e9ee}\
-.held{color:#00724e}.failed{color:#b3261e;font-weight:600}\
-.tick{font-size:10px;text-anchor:middle;fill:#5b6675}.value{font-size:10px;text-anchor:end;fill:#5b6675}\
-.word{font-size:9px;fill:#5b6675}.grid{stroke:#e6e9ee}.moment{stroke:#8a94a3;stroke-dasharray:3 3}\
-.line{fill:none;stroke-width:1.6}.key{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 1em}";
+.held{color:#00724e}.failed{color:#b3261e;font-weight:600}text{fill:#5b6675;font-size:10px}\
+.tick{text-anchor:middle}.value{text-anchor:end}.word{font-size:9px}\
+.grid{stroke:#e6e9ee}.moment{stroke:#8a94a3;stroke-dasharray:3 3}\
+.line{fill:none;stroke-width:1.6}\
+.key{display:inline-block;width:.8em;height:.8em;margin:0 .3em 0 1em}";
 
 /// The page; `audit` names the run.
 #[must_use]
@@ -148,7 +150,8 @@ fn delays(told: &Told, key: &RouteKey) -> String {
     plot.line(colour(0), samples.iter().map(|sample| (sample.at, sample.active_ms)));
     moments(told, &mut plot);
     format!(
-        "<p>one-way delay as {} measures it: {}default path {}path in use; a gap is a dead path</p>\n{}",
+        "<p>one-way delay as {} measures it: {}default path {}path in use; \
+         a gap is a dead path</p>\n{}",
         escaped(&key.headend),
         key_of(1),
         key_of(0),

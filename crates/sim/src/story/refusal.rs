@@ -42,10 +42,12 @@ pub fn check(scenario: &Scenario) -> Result<(), Refusal> {
     scenario.expects.iter().try_for_each(expect)
 }
 
-const ONE_LEDGER: &str = "the ledger of a simulation is one state machine without validators: nobody is to agree with it";
+const ONE_LEDGER: &str =
+    "the ledger of a simulation is one state machine: no validators are to agree with it";
 const NO_PROCESS: &str = "a simulation has no processes, disks and consoles for this, only routers";
 const NO_HOST: &str = "a simulated host stands behind a router, and each end behind another one";
-const NO_RULES: &str = "rules for several paths are read by the router's own configuration, which a simulation has not";
+const NO_RULES: &str =
+    "such rules are read by the router's own configuration, which a simulation has not";
 const ONE_SIZE: &str =
     "simulated hosts send segments of one size, and nobody tells them of a smaller MTU";
 

@@ -69,6 +69,13 @@ fn an_expectation_that_does_not_hold_fails_the_story() {
 }
 
 #[test]
+fn the_same_seed_tells_the_same_story_and_another_one_another() {
+    let audit = |seed| tell(shipped_text("isolated"), seed).audit;
+    assert_eq!(audit(8), audit(8));
+    assert_ne!(audit(8), audit(9));
+}
+
+#[test]
 fn what_only_processes_have_is_refused_with_its_code() {
     for name in ["kills", "validators4", "mtu-1280", "one-ended", "two-paths"] {
         let scenario = Scenario::parse(shipped_text(name)).unwrap();

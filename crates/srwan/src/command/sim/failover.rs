@@ -3,7 +3,7 @@
 use crate::exit::Exit;
 use crate::output::Output;
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, value_parser};
 use serde::Serialize;
 use srwan_sim::failover::calm::{self, Moves, Trouble};
 use srwan_sim::failover::deaths::{self, Death, Times};
@@ -17,10 +17,10 @@ use std::time::Duration;
 #[derive(Args)]
 pub struct Failover {
     /// Deaths of each kind.
-    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 1_000, value_parser = value_parser!(u32).range(1..=100_000))]
     deaths: u32,
     /// Hours of virtual time in which nothing dies; each is twelve hours of one way.
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 2, value_parser = value_parser!(u32).range(1..=1_000))]
     hours: u32,
     /// Seed of every draw.
     #[arg(long, default_value_t = 1)]
