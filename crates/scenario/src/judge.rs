@@ -299,7 +299,9 @@ impl Since<'_> {
 
 /// No packet of any kind damaged, and few of each lost; the figures name the worst kind.
 fn intact(log: &FlowLog, lost_max: f64) -> Finding {
-    let lost = |count: &KindCount| 1.0 - count.intact as f64 / count.sent.max(1) as f64;
+    // A flow sends thousands of packets, not billions.
+    let float = |packets: u64| f64::from(u32::try_from(packets).unwrap_or(u32::MAX));
+    let lost = |count: &KindCount| 1.0 - float(count.intact) / float(count.sent.max(1));
     let Some((worst, count)) =
         log.kinds.iter().max_by(|(_, a), (_, b)| lost(a).total_cmp(&lost(b)))
     else {

@@ -169,7 +169,7 @@ impl Sender {
         if packets.is_empty() {
             self.send_plainly(&bytes)?;
         }
-        Ok((self.hear(&[bytes.clone()]), length(&bytes)))
+        Ok((self.hear(std::slice::from_ref(&bytes)), length(&bytes)))
     }
 
     /// The sender of a datagram that is too long for the path hears of it at the next one: then it is sent again.
