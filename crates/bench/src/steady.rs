@@ -79,7 +79,8 @@ fn send(socket: &UdpSocket, stop: &AtomicBool) -> u64 {
     while !stop.load(Ordering::Relaxed) {
         let due = u64::try_from(begun.elapsed().as_micros()).unwrap_or(0) / INTERVAL_US;
         // After a pause of the machine it goes on at its pace: a burst would lose packets of its own.
-        for number in sent..due.min(sent + BURST_MAX) {
+        let numbers = sent..due.min(sent + BURST_MAX);
+        for number in numbers {
             sent += u64::from(socket.send(&datagram(number)).is_ok());
         }
         thread::sleep(PAUSE);

@@ -40,8 +40,8 @@ impl Counters {
             sent_octets: number("sent_bytes"),
             known_cells: number("matrix_known"),
             pulse_age_s: own_column(&matrix, node.as_str())
-                .into_iter()
-                .map(|(_, cell)| cell.age_ms as f64 / 1e3)
+                .into_values()
+                .map(|cell| cell.age_ms as f64 / 1e3)
                 .fold(0.0, f64::max),
         })
     }

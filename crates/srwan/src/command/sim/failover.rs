@@ -154,10 +154,8 @@ fn all(tasks: Vec<Task>, seed: u64, output: Output) -> anyhow::Result<Vec<Done>>
     };
     thread::scope(|scope| {
         let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        let joined = threads.into_iter().map(|thread| thread.join());
-        joined
-            .map(|end| end.map_err(|_| anyhow::anyhow!("a simulation failed"))?)
-            .collect::<anyhow::Result<()>>()
+        let mut joined = threads.into_iter().map(|thread| thread.join());
+        joined.try_for_each(|end| end.map_err(|_| anyhow::anyhow!("a simulation failed"))?)
     })?;
     let mut done = done.into_inner().ok().context("a simulation failed")?;
     done.sort_by_key(|(at, _)| *at);
