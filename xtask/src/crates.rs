@@ -16,9 +16,10 @@ pub const PURE: &[PureCrate] = &[
     PureCrate { folder: "node", may_know: &["wire", "dataplane", "control"] },
     PureCrate { folder: "ledger", may_know: &["wire"] },
     PureCrate { folder: "ditex", may_know: &["wire", "control", "ledger"] },
+    PureCrate { folder: "scenario", may_know: &[] },
     PureCrate {
         folder: "sim",
-        may_know: &["wire", "dataplane", "control", "node", "ledger", "ditex"],
+        may_know: &["wire", "dataplane", "control", "node", "ledger", "ditex", "scenario"],
     },
 ];
 

@@ -9,6 +9,7 @@ mod srwan;
 mod tinc;
 mod wireguard;
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
 
@@ -20,7 +21,7 @@ use crate::testbed::TestBed;
 use crate::topology::{End, Topology};
 
 pub use forwarding::stand as stand_plain;
-pub use srwan::{Paid, SCENARIO, paid};
+pub use srwan::{Paid, SCENARIO, ask, paid, stand_relay};
 
 /// The way that packets go from A to B.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -85,6 +86,8 @@ pub struct Daemons {
     pub all: Vec<i32>,
     /// The one that relays.
     pub relay: Option<i32>,
+    /// By machine, where each has one.
+    pub routers: BTreeMap<End, i32>,
 }
 
 impl Daemons {
@@ -92,6 +95,7 @@ impl Daemons {
     pub fn add(&mut self, end: End, process: impl Into<Option<i32>>) {
         let process = process.into();
         self.all.extend(process);
+        self.routers.extend(process.map(|process| (end, process)));
         if end == End::R {
             self.relay = process;
         }

@@ -15,7 +15,8 @@ use crate::figures::{Figures, Metric};
 use crate::testbed::TestBed;
 
 pub use echo::{Echo, RoundTrips};
-pub use streams::start_server;
+pub use small::open as open_datagrams;
+pub use streams::{run as streams, start_server};
 
 /// How long each measure takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ use crate::programs::ETHTOOL;
 use crate::testbed::TestBed;
 
 /// A machine of the topology.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
     A,
     R,
@@ -119,7 +119,7 @@ impl Topology {
     }
 
     /// Joins one more machine to R, with one address and R as its default gateway.
-    pub fn attach(&mut self, bed: &mut TestBed, name: &NodeName, address: Ipv4Addr) -> Result<()> {
+    pub fn attach(&self, bed: &mut TestBed, name: &NodeName, address: Ipv4Addr) -> Result<()> {
         bed.make_machine(name)?;
         let relay = self.node(End::R)?;
         let device = name.as_str().to_owned();

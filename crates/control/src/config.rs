@@ -5,6 +5,8 @@ use core::time::Duration;
 use srwan_wire::pulse::ErrorEstimate;
 use srwan_wire::sign::AccountSecret;
 
+use crate::choice::Preference;
+
 /// A router sends its row this often (W56).
 pub const PULSE_INTERVAL_DEFAULT: Duration = Duration::from_secs(10);
 
@@ -71,6 +73,8 @@ pub struct PolicyConfig {
     pub hold_down: Duration,
     /// Most relays of a path, `0..=3`.
     pub relays_max: u8,
+    /// What is wanted of paths.
+    pub preference: Preference,
 }
 
 impl Default for PolicyConfig {
@@ -82,6 +86,7 @@ impl Default for PolicyConfig {
             window: Duration::from_millis(300),
             hold_down: Duration::from_secs(10),
             relays_max: 3,
+            preference: Preference::default(),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::config::ControlConfig;
 use crate::decision::{Candidate, Decision};
 use crate::destination::{Destinations, Place};
 use crate::endpoint::{Context, Endpoint};
+use crate::estimate::Estimate;
 use crate::event::{
     ControlEvent, ControlTransmit, DestinationEvent, LaneState, MemberState, Reach,
 };
@@ -378,6 +379,12 @@ impl Control {
         let measured = reception.measured(now)?;
         let (raw, jitter, loss) = (measured.raw, measured.jitter, measured.loss);
         Some(Cell { raw, jitter, loss, age: reception.age(now)? })
+    }
+
+    /// What the next pulse of a member is expected to take, from all since its delay last changed.
+    #[must_use]
+    pub fn estimate(&self, from: NodeId) -> Option<Estimate> {
+        self.members.get(&from)?.reception.estimate()
     }
 
     /// The signed rows that are fresh, the own one included: what the reporter hands to the

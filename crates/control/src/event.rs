@@ -8,6 +8,7 @@ use srwan_wire::oam::Oam;
 use srwan_wire::time::{Instant, Owd};
 
 use crate::decision::Cause;
+use crate::segment_watch::SegmentChange;
 use crate::spread::SpreadMode;
 
 /// A message that is to be sealed for `to` and sent over exactly `via`.
@@ -96,11 +97,24 @@ pub enum ControlEvent {
         /// How.
         state: MemberState,
     },
+    /// A segment that ends here is no longer what it was.
+    SegmentAlarm(SegmentAlarm),
     /// Another member (maybe this one) reports the group to the controller.
     Reporter {
         /// The member.
         node: NodeId,
     },
+}
+
+/// What the pulses of a member showed of the segment from it to this node (W31).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentAlarm {
+    /// Where the segment starts.
+    pub from: NodeId,
+    /// What changed, and how far.
+    pub change: SegmentChange,
+    /// When the pulse came that showed it.
+    pub at: Instant,
 }
 
 /// What destinations without a router ask of the node.

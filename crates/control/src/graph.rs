@@ -39,6 +39,10 @@ const LOSS_PPM_MAX: u64 = 900_000;
 /// weighs 1 ms, so a price decides between paths that are otherwise equal, and no more.
 const PRICE_PER_NS: u64 = 10;
 
+/// Relays after which the dearest pair of a row is looked up anew: often enough to leave most
+/// relays out, seldom enough to cost a tenth of a row.
+const DEAREST_EVERY: usize = 8;
+
 /// Cost of a segment or path: nanoseconds, with the clock offset of its ends.
 pub(crate) type Cost = i64;
 
@@ -160,28 +164,90 @@ impl Graph {
     #[must_use]
     pub fn all_pairs_one_relay(&self) -> Vec<Option<(i64, usize)>> {
         let n = self.nodes.len();
-        let mut best = vec![(UNKNOWN, 0); n * n];
+        let (mut costs, mut relays) = (vec![UNKNOWN; n * n], vec![0_u32; n * n]);
+        let least_tails: Vec<Cost> = (0..n).map(|relay| self.least_tail(relay)).collect();
         for from in 0..n {
-            let row = &mut best[from * n..(from + 1) * n];
-            for relay in (0..n).filter(|relay| *relay != from) {
+            let mut dearest = UNKNOWN;
+            let row = &mut costs[from * n..(from + 1) * n];
+            let via = &mut relays[from * n..(from + 1) * n];
+            for (relay, number) in (0..n).zip(0_u32..).filter(|(relay, _)| *relay != from) {
                 let head = self.weight(from, relay).saturating_add(self.tolls[relay]);
-                if head >= UNKNOWN_FROM {
+                if relay % DEAREST_EVERY == 0 {
+                    dearest = row.iter().copied().max().unwrap_or(UNKNOWN);
+                }
+                // It betters no pair of this row, not even with its shortest tail.
+                if head >= UNKNOWN_FROM || head.saturating_add(least_tails[relay]) >= dearest {
                     continue;
                 }
                 let tails = &self.weights[relay * n..(relay + 1) * n];
-                for (slot, tail) in row.iter_mut().zip(tails) {
+                for ((least, via), tail) in row.iter_mut().zip(via.iter_mut()).zip(tails) {
                     let cost = head + tail;
-                    if cost < slot.0 {
-                        *slot = (cost, relay);
+                    // A branch, since a better relay is rare: about five in a hundred.
+                    if cost < *least {
+                        (*least, *via) = (cost, number);
                     }
                 }
             }
-            row[from] = (UNKNOWN, 0);
+            row[from] = UNKNOWN;
         }
-        let shown = |(at, (cost, relay)): (usize, (Cost, usize))| {
+        let shown = |(at, (cost, relay)): (usize, (Cost, u32))| {
+            let relay = usize::try_from(relay).expect("an index of this graph");
             (cost < UNKNOWN_FROM).then(|| (self.with_offset(cost, at / n, at % n), relay))
         };
+        costs.into_iter().zip(relays).enumerate().map(shown).collect()
+    }
+
+    /// The best two relays for every pair, where two are known at all.
+    ///
+    /// For each relay and end the best two second relays are kept: one of them is not the start.
+    ///
+    /// - **Shape:** `n * n`, row = sender; `Some((cost, indices of the relays in order))`.
+    #[must_use]
+    pub fn all_pairs_two_relays(&self) -> Vec<Option<(i64, [usize; 2])>> {
+        let n = self.nodes.len();
+        let tails: Vec<[(Cost, usize); 2]> =
+            (0..n * n).map(|at| self.best_two_tails(at / n, at % n)).collect();
+        let mut best = vec![(UNKNOWN, [0, 0]); n * n];
+        for from in 0..n {
+            for first in (0..n).filter(|first| *first != from) {
+                let head = self.weight(from, first).saturating_add(self.tolls[first]);
+                if head >= UNKNOWN_FROM {
+                    continue;
+                }
+                let ends = (0..n).filter(|to| *to != from && *to != first);
+                for to in ends {
+                    let [one, other] = tails[first * n + to];
+                    let tail = if one.1 == from { other } else { one };
+                    let slot = &mut best[from * n + to];
+                    if head + tail.0 < slot.0 {
+                        *slot = (head + tail.0, [first, tail.1]);
+                    }
+                }
+            }
+        }
+        let shown = |(at, (cost, relays)): (usize, (Cost, [usize; 2]))| {
+            (cost < UNKNOWN_FROM).then(|| (self.with_offset(cost, at / n, at % n), relays))
+        };
         best.into_iter().enumerate().map(shown).collect()
+    }
+
+    fn least_tail(&self, relay: usize) -> Cost {
+        let n = self.nodes.len();
+        self.weights[relay * n..(relay + 1) * n].iter().copied().min().unwrap_or(UNKNOWN)
+    }
+
+    /// The two cheapest ways from one node to another over one relay, with that relay.
+    fn best_two_tails(&self, from: usize, to: usize) -> [(Cost, usize); 2] {
+        let mut best = [(UNKNOWN, usize::MAX); 2];
+        for relay in self.relays(from, to) {
+            let cost = self.weight(from, relay) + self.tolls[relay] + self.weight(relay, to);
+            if cost < best[0].0 {
+                best = [(cost, relay), best[0]];
+            } else if cost < best[1].0 {
+                best[1] = (cost, relay);
+            }
+        }
+        best
     }
 
     /// The members, ascending: what an index means.

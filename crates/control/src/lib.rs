@@ -10,6 +10,7 @@
 //! bill packets: the node joins it to the data plane.
 #![forbid(unsafe_code)]
 
+mod choice;
 mod clock;
 mod config;
 mod control;
@@ -17,8 +18,10 @@ mod decision;
 mod destination;
 mod egress;
 mod endpoint;
+mod estimate;
 mod event;
 mod graph;
+mod level;
 mod matrix;
 mod member;
 mod meter;
@@ -33,11 +36,13 @@ mod random;
 mod reception;
 mod return_path;
 mod rounds;
+mod segment_watch;
 mod spread;
 mod survey;
 mod switching;
 mod track;
 
+pub use self::choice::{Offer, Preference, margin};
 pub use self::clock::{Bounded, ClockPair};
 pub use self::config::{
     AGE_INTERVALS_MAX, ControlConfig, EXTRA_PULSE_SPACING, INNER_MTU_DEFAULT, LivenessConfig,
@@ -46,14 +51,16 @@ pub use self::config::{
 pub use self::control::{Arrival, Control, PinError};
 pub use self::decision::{CANDIDATES_MAX, Candidate, Cause, DECISIONS_MAX, Decision, Rule};
 pub use self::destination::{DESTINATIONS_MAX, EgressCandidate, Place, RttSource, Suits, suits};
+pub use self::estimate::{Estimate, Recent};
 pub use self::event::{
     ControlEvent, ControlTransmit, DestinationChange, DestinationEvent, LaneState, MemberState,
-    PolicyChange, Reach, SpreadChange, SpreadPath,
+    PolicyChange, Reach, SegmentAlarm, SpreadChange, SpreadPath,
 };
 pub use self::graph::{Graph, RankedPath};
 pub use self::matrix::{Cell, MatrixView, ShownCell};
 pub use self::meter::{Conditions, PathFigures};
 pub use self::observe::{ObservedPath, PathKey};
 pub use self::return_path::RETURN_PATHS_MAX;
+pub use self::segment_watch::{Quantity, SegmentChange, SegmentChanges, SegmentWatch};
 pub use self::spread::{SPREAD_PATHS_MAX, SpreadConfig, SpreadMode};
 pub use self::track::HopFigures;

@@ -60,10 +60,16 @@ const OVERDUE_INITIAL: Duration = Duration::from_secs(1);
 /// Least margin over the round trip before an answer is overdue: timers and queues of two hosts.
 const OVERDUE_MARGIN_MIN: Duration = Duration::from_millis(20);
 
-/// Distance of probes while an answer is overdue: half of the usual one, so that k = 4 misses span
-/// at least 150 ms, longer than a full queue takes to drain, and a path of 80 ms round trip is
-/// given up after 0.3 s, not 0.45 s.
-const SUSPECT_SPACING: Duration = Duration::from_millis(50);
+/// Time from the first to the last of the probes that a path is given up for: longer than a full
+/// queue takes to drain (500 kB at 100 Mbit/s: 40 ms) and than most bursts of loss last.
+const SILENCE_SPAN: Duration = Duration::from_millis(140);
+
+/// Bounds of the distance of probes while an answer is overdue. On a path with a long round trip
+/// most of the span is over when the first answer is overdue: what is left of it holds the last
+/// probes, so that a path of 100 ms round trip is given up after 0.25 s. No nearer than 10 ms, so
+/// that one burst of loss does not take them all.
+const SUSPECT_SPACING_MIN: Duration = Duration::from_millis(10);
+const SUSPECT_SPACING_MAX: Duration = Duration::from_millis(50);
 
 /// Most misses that the adaptive rule asks for: at 10 Hz 1.6 s, within the 2 s that I29 allows at
 /// most.
@@ -218,7 +224,13 @@ impl PathMeter {
         let overdue = silent.next()?.sent + self.overdue_after();
         let needed = usize::from(self.misses).saturating_sub(1);
         let last = self.in_flight.back()?.sent;
-        (silent.count() < needed).then(|| overdue.max(last + SUSPECT_SPACING))
+        (silent.count() < needed).then(|| overdue.max(last + self.suspect_spacing()))
+    }
+
+    /// The last two probes of the span follow the first one that is overdue.
+    fn suspect_spacing(&self) -> Duration {
+        let left = SILENCE_SPAN.saturating_sub(self.overdue_after());
+        (left / 2).clamp(SUSPECT_SPACING_MIN, SUSPECT_SPACING_MAX)
     }
 
     /// Moves time on: `true` if the path is down from this moment.

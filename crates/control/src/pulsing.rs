@@ -12,10 +12,11 @@ use srwan_wire::time::Instant;
 
 use crate::config::AGE_INTERVALS_MAX;
 use crate::control::{Arrival, Control};
-use crate::event::{ControlEvent, MemberState, Reach};
+use crate::event::{ControlEvent, MemberState, Reach, SegmentAlarm};
 use crate::member::{CONNECT_VIA_AFTER, DIRECT_AFTER, DIRECT_FOR, Member, RELAY_PATIENCE};
 use crate::outgoing::Outgoing;
 use crate::reception::Change;
+use crate::segment_watch::SegmentChanges;
 use crate::survey::Carrying;
 
 /// Own rows that were sent whole and may be built on: receivers acknowledge one within an interval.
@@ -86,7 +87,10 @@ impl Control {
         } else {
             member.heard_direct = Some(arrival.at);
             change = member.reception.handle(&pulse, raw, arrival.at);
+            let shown = member.reception.take_changes();
+            self.tell_changes(arrival, shown);
         }
+        let Some(member) = self.members.get_mut(&arrival.from) else { return };
         let base = pulse.coding.base().and_then(|seq| member.base(seq));
         if let Ok(signed) = pulse.signed_row(arrival.from, base) {
             if matches!(pulse.coding, RowCoding::Whole(_)) {
@@ -98,6 +102,13 @@ impl Control {
             self.observations.hear(told, now);
         }
         self.rounds.want(change);
+    }
+
+    fn tell_changes(&mut self, arrival: Arrival, changes: SegmentChanges) {
+        for change in changes.into_iter().flatten() {
+            let (from, at) = (arrival.from, arrival.at);
+            self.event(ControlEvent::SegmentAlarm(SegmentAlarm { from, change, at }));
+        }
     }
 
     /// Keeps a row; says whether its measurer is heard for the first time, so that it needs the own

@@ -7,6 +7,8 @@ use srwan_wire::pulse::{AGE_STEPS_PER_INTERVAL, Loss, Measured, Pulse};
 use srwan_wire::time::{Instant, Owd};
 
 use crate::config::AGE_INTERVALS_MAX;
+use crate::estimate::Estimate;
+use crate::segment_watch::{SegmentChanges, SegmentWatch};
 
 /// Samples kept: enough for jitter; the delay is the median of the last [`MEDIAN_OF`].
 const SAMPLES_MAX: usize = 8;
@@ -36,6 +38,8 @@ pub(crate) struct Reception {
     counted: u32,
     clock_epoch: u16,
     interval: Duration,
+    watch: SegmentWatch,
+    changes: SegmentChanges,
 }
 
 impl Reception {
@@ -59,7 +63,25 @@ impl Reception {
             self.samples.pop_front();
         }
         self.samples.push_back((at, raw));
+        self.observe(gap, raw);
         change_between(was, self.delay(at))
+    }
+
+    /// What the last pulse showed of the segment, once.
+    pub(crate) fn take_changes(&mut self) -> SegmentChanges {
+        core::mem::take(&mut self.changes)
+    }
+
+    /// What is to be expected of the segment.
+    pub(crate) fn estimate(&self) -> Option<Estimate> {
+        self.watch.estimate()
+    }
+
+    fn observe(&mut self, gap: u32, raw: Owd) {
+        self.changes = SegmentChanges::default();
+        let lost = (1..gap).filter_map(|_| self.watch.lost()).last();
+        let arrived = self.watch.arrived(raw);
+        self.changes = [arrived[0], arrived[1].or(lost), arrived[2]];
     }
 
     /// The cell, or `None` if nothing arrived lately.

@@ -5,6 +5,7 @@ use srwan_wire::id::NodeId;
 use srwan_wire::pulse::Loss;
 use srwan_wire::time::Owd;
 
+use crate::choice::margin;
 use crate::decision::{CANDIDATES_MAX, Candidate, Rule};
 use crate::graph::{Graph, RankedPath};
 use crate::matrix::Cell;
@@ -92,8 +93,8 @@ impl Ground<'_> {
             (Some(forward), Some(reverse)) => forward.raw + reverse.raw,
             _ => Owd::ZERO,
         };
-        let share = round_trip.as_nanos() / 200 * i64::from(self.gain_min_percent);
-        self.gain_min.max(Owd::from_nanos(share))
+        let least = self.gain_min.as_nanos();
+        Owd::from_nanos(margin(least, self.gain_min_percent, round_trip.as_nanos()))
     }
 
     /// Each extra hop must gain; the first relay need not, since it may be wanted for when the

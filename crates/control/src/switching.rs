@@ -16,6 +16,7 @@ use std::collections::VecDeque;
 use srwan_wire::canary::{self, Canary};
 use srwan_wire::time::{Instant, Owd};
 
+use crate::choice::margin;
 use crate::config::PolicyConfig;
 use crate::decision::Cause;
 use crate::graph::{Cost, jitter_cost, loss_cost};
@@ -105,7 +106,8 @@ impl Judge {
         now: Instant,
     ) -> Option<Cause> {
         let gain = gain(active, other, policy, now)?;
-        let needed = needed(active, policy).saturating_add(noise(active, other));
+        let leaves_for = policy.preference.leaves_for(margin_of(active, policy));
+        let needed = leaves_for.saturating_add(noise(active, other));
         if canary::is(Canary::NoHysteresis) {
             return (gain > 0).then(|| cause_of(active));
         }
@@ -128,7 +130,8 @@ impl Judge {
             self.leads.push_back(lead);
         }
         let conditions = default.meter.conditions();
-        let is_close = self.median_lead().is_some_and(|lead| lead <= needed(default, policy) / 2);
+        let within = policy.preference.returns_within(margin_of(default, policy));
+        let is_close = self.median_lead().is_some_and(|lead| lead <= within);
         if !is_close || conditions.blackout {
             self.default_well_since = None;
             return false;
@@ -171,12 +174,11 @@ fn gain(active: &Track, other: &Track, policy: &PolicyConfig, now: Instant) -> O
     Some(active.cost(policy, now)?.saturating_sub(other.cost(policy, now)?))
 }
 
-/// max(5 ms, 10 % of half the round trip): clock offsets cancel in the round trip.
-fn needed(active: &Track, policy: &PolicyConfig) -> Cost {
+fn margin_of(active: &Track, policy: &PolicyConfig) -> Cost {
     let least = Owd::from_duration(policy.gain_min).as_nanos();
     let round_trip =
         active.meter.shortest_rtt().map_or(0, |rtt| Owd::from_duration(rtt).as_nanos());
-    least.max(round_trip / 200 * i64::from(policy.gain_min_percent))
+    margin(least, policy.gain_min_percent, round_trip)
 }
 
 fn noise(active: &Track, other: &Track) -> Cost {

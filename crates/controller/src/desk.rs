@@ -158,6 +158,13 @@ impl Desk {
     }
 }
 
+/// The desk after the controller's stop.
+pub fn closed() -> ApiError {
+    ApiError::new(503, code::INTERNAL, "the controller is stopping")
+        .why("its store is closed")
+        .fix("ask again when it has started; nothing of this request was done")
+}
+
 /// A lock that was left by a panic: the state behind it may be half changed.
 pub fn broken() -> ApiError {
     ApiError::new(500, code::INTERNAL, "the controller has an internal error")

@@ -49,7 +49,8 @@ pub struct App {
 
 #[derive(Debug)]
 struct Shared {
-    desk: Mutex<Desk>,
+    /// None: closed.
+    desk: Mutex<Option<Desk>>,
     changes: watch::Receiver<u64>,
     stopping: watch::Receiver<bool>,
     clock: Clock,
@@ -88,7 +89,7 @@ impl App {
             admin_failure: Limiter::new(ADMIN_FAILURE_RATE),
         });
         let changes = desk.subscribe();
-        let desk = Mutex::new(desk);
+        let desk = Mutex::new(Some(desk));
         let shared = Shared { desk, changes, stopping, clock, config, admin, limits };
         Self { shared: Arc::new(shared) }
     }
@@ -101,9 +102,19 @@ impl App {
         let shared = Arc::clone(&self.shared);
         let run = move || {
             let mut desk = shared.desk.lock().map_err(|_| desk::broken())?;
-            task(&mut desk)
+            task(desk.as_mut().ok_or_else(desk::closed)?)
         };
         tokio::task::spawn_blocking(run).await.map_err(|_| desk::broken())?
+    }
+
+    /// Closes the store, whoever still holds this state: axum's task of a connection drops it after it has
+    /// said that the connection is over, and a store that closes later writes its log over its successor's.
+    pub async fn close(&self) {
+        let shared = Arc::clone(&self.shared);
+        let close = move || drop(shared.desk.lock().map(|mut desk| desk.take()));
+        if tokio::task::spawn_blocking(close).await.is_err() {
+            tracing::warn!("closing the store panicked");
+        }
     }
 
     /// What is due by the clock alone.

@@ -37,6 +37,7 @@ pub struct Running {
     pub address: SocketAddr,
     /// Whose signature is on its rosters.
     pub controller_key: AccountKey,
+    app: App,
     stop: watch::Sender<bool>,
     server: JoinHandle<std::io::Result<()>>,
     ticker: JoinHandle<()>,
@@ -45,7 +46,7 @@ pub struct Running {
 impl Running {
     /// Answers what is being asked, closes the store, and ends.
     pub async fn stop(self) {
-        let Self { stop, mut server, ticker, .. } = self;
+        let Self { app, stop, mut server, ticker, .. } = self;
         stop.send_replace(true);
         // Not aborted: what it does at the desk would outlive it, and hold the store open.
         let _ = ticker.await;
@@ -53,6 +54,7 @@ impl Running {
             server.abort();
             let _ = server.await;
         }
+        app.close().await;
     }
 }
 
@@ -77,8 +79,8 @@ pub async fn start(config: Config) -> Result<Running, ApiError> {
     let (stop, stopping) = watch::channel(false);
     let app = App::new(desk, config, admin, clock, stopping.clone());
     let ticker = tokio::spawn(tick(app.clone(), stopping.clone()));
-    let server = tokio::spawn(serve(listener, app, stopping));
-    Ok(Running { address, controller_key, stop, server, ticker })
+    let server = tokio::spawn(serve(listener, app.clone(), stopping));
+    Ok(Running { address, controller_key, app, stop, server, ticker })
 }
 
 /// Runs the controller of this configuration file until SIGTERM or SIGINT.

@@ -18,8 +18,11 @@ pub(crate) const IPV6_MTU_MIN: usize = 1_280;
 
 const FRAGMENT_HEADER_LEN: usize = 8;
 const FRAGMENT: u8 = 44;
-/// Extension headers that a fragment header may not stand before: RFC 8200 section 4.5.
-const UNFRAGMENTABLE: [u8; 3] = [0, 43, 60];
+const HOP_BY_HOP: u8 = 0;
+const ROUTING: u8 = 43;
+const DESTINATION_OPTIONS: u8 = 60;
+/// Extension headers before a fragment header at most; real packets have one or two.
+const EXTENSIONS_MAX: usize = 4;
 const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_V4: u16 = 0x2000;
 const OFFSET_V4: u16 = 0x1fff;
@@ -92,18 +95,46 @@ impl<'a> Cut<'a> {
     }
 }
 
+/// The headers that every fragment repeats, and where the octet is that names the header behind them.
+struct Repeated {
+    len: usize,
+    next_at: usize,
+}
+
+impl Repeated {
+    /// The IPv6 header and all extension headers up to a routing header, else to a hop-by-hop header: RFC 8200 section
+    /// 4.5, per-fragment headers.
+    fn of(packet: &[u8]) -> Option<Self> {
+        let mut repeated = Self { len: IPV6_HEADER_LEN, next_at: 6 };
+        let Self { len: mut at, next_at: mut named } = repeated;
+        for _ in 0..EXTENSIONS_MAX {
+            let kind = *packet.get(named)?;
+            if !matches!(kind, HOP_BY_HOP | ROUTING | DESTINATION_OPTIONS) {
+                return Some(repeated);
+            }
+            named = at;
+            at += (usize::from(*packet.get(at + 1)?) + 1) * OFFSET_UNIT;
+            if kind != DESTINATION_OPTIONS {
+                repeated = Self { len: at, next_at: named };
+            }
+        }
+        None
+    }
+}
+
 fn split_v6(packet: &[u8], mtu: usize, id: u32) -> Option<Vec<Vec<u8>>> {
-    let (header, rest) = packet.split_first_chunk::<IPV6_HEADER_LEN>()?;
-    if packet.len() > IPV6_MTU_MIN || UNFRAGMENTABLE.contains(&header[6]) {
+    if packet.len() > IPV6_MTU_MIN {
         return None;
     }
-    let cut = Cut::of(header[6], rest, id)?;
-    let room = mtu.checked_sub(IPV6_HEADER_LEN + FRAGMENT_HEADER_LEN)?;
+    let Repeated { len, next_at } = Repeated::of(packet)?;
+    let (headers, rest) = packet.split_at_checked(len)?;
+    let cut = Cut::of(headers[next_at], rest, id)?;
+    let room = mtu.checked_sub(len + FRAGMENT_HEADER_LEN)?;
     let one = |range: Range<usize>| {
-        let mut fragment = [&header[..], &cut.header(&range)?, &cut.payload[range]].concat();
+        let mut fragment = [headers, &cut.header(&range)?, &cut.payload[range]].concat();
         let len = u16::try_from(fragment.len() - IPV6_HEADER_LEN).ok()?;
         fragment[4..6].copy_from_slice(&len.to_be_bytes());
-        fragment[6] = FRAGMENT;
+        fragment[next_at] = FRAGMENT;
         Some(fragment)
     };
     pieces(cut.payload.len(), room)?.map(one).collect()
@@ -176,7 +207,8 @@ mod tests {
     fn what_must_stay_whole_is_not_split() {
         assert!(parts(&v4_packet(&[1; 1_300], DONT_FRAGMENT), 1_000).is_empty());
         assert!(parts(&v6_packet(17, &[1; 1_241]), 1_000).is_empty());
-        assert!(parts(&v6_packet(0, &[1; 1_240]), 1_000).is_empty());
+        // Extension headers that reach beyond the packet.
+        assert!(parts(&v6_packet(0, &[200; 1_240]), 1_000).is_empty());
         assert!(parts(&v6_packet(17, &[1; 1_240]), 48).is_empty());
         let mut with_options = v4_packet(&[1; 1_300], 0);
         with_options[0] = 0x46;
@@ -194,6 +226,30 @@ mod tests {
         let read: Vec<_> = parts(&fragment, 600).iter().map(|f| read_v6(f, (17, 9))).collect();
         assert_eq!(read[0].0, 0x50);
         assert!(read.iter().all(|(_, more, _)| *more));
+    }
+
+    #[test]
+    fn headers_that_every_hop_reads_stand_before_the_fragment_header() {
+        let (hop, options, routing) = ([60, 0, 1, 4, 0, 0, 0, 0], [43, 0, 1, 4, 0, 0, 0, 0], 43);
+        let route = [17, 0, 253, 0, 0, 0, 0, 0];
+        let repeated = [hop, options, route].concat();
+        let packet = v6_packet(HOP_BY_HOP, &[&repeated[..], &[8; 1_200]].concat());
+        let fragments = parts(&packet, 700);
+        let cut: Vec<_> = fragments
+            .iter()
+            .map(|fragment| {
+                assert!(fragment.len() <= 700 && Inner::parse(fragment).is_ok());
+                assert_eq!(fragment[40..56], repeated[..16]);
+                assert_eq!((fragment[48], fragment[56], fragment[64]), (routing, FRAGMENT, 17));
+                let field = be16(fragment, 66);
+                (usize::from(field & !7), field & MORE_V6 != 0, fragment[72..].to_vec())
+            })
+            .collect();
+        assert_eq!(reassemble(cut), [8; 1_200]);
+        let for_the_far_host =
+            v6_packet(60, &[&[17, 0, 1, 4, 0, 0, 0, 0][..], &[8; 1_200]].concat());
+        let fragments = parts(&for_the_far_host, 700);
+        assert!(fragments.iter().all(|fragment| fragment[6] == FRAGMENT && fragment[40] == 60));
     }
 
     proptest! {

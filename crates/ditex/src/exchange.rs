@@ -13,12 +13,14 @@ use srwan_wire::time::Timestamp;
 
 use crate::answer::{ExchangeConfig, GroupView, Health, RosterError, RouterError, RouterView};
 use crate::group::{Group, Keys, PskRule};
+use crate::grouping::Direction;
 use crate::matrix::{HeldRow, Matrix, STALE_AFTER_INTERVALS};
 use crate::query::{SEGMENTS_PER_ANSWER_MAX, SegmentQuery};
 use crate::rating::Ratings;
 use crate::record::{
     Change, GroupRecord, Quarantine, QuarantineCause, RestoreError, RouterRecord, Snapshot,
 };
+use crate::regroup::{RegroupLimits, Standing, Swap, regroup};
 use crate::segment::{Segment, Side, Source};
 use crate::token::{JoinTokens, TokenDigest, TokenError, TokenState};
 
@@ -267,6 +269,23 @@ impl Exchange {
             .filter(|segment| query.matches(segment))
             .take(SEGMENTS_PER_ANSWER_MAX)
             .collect()
+    }
+
+    /// Who should change places with whom, from the rows that are held (W32, W84): proposals for
+    /// the operator, since a router that moves starts with an empty matrix.
+    #[must_use]
+    pub fn regrouping(&self, limits: RegroupLimits, now: Timestamp) -> Vec<Swap> {
+        let active = self.routers.values().filter(|record| record.quarantine.is_none());
+        let standing = |record: &RouterRecord| Standing {
+            node: record.member.node,
+            group: record.group,
+            place: Direction::of(&record.member.location),
+            asn: record.member.asn,
+        };
+        let routers: Vec<Standing> = active.map(standing).collect();
+        let measured =
+            |a, z| self.matrix.figures(a, z, now)?.owd.map(srwan_wire::time::Owd::as_nanos);
+        regroup(&routers, &measured, limits, now.as_nanos())
     }
 
     /// The segment between two routers of one group, if it was measured.

@@ -46,6 +46,18 @@ impl Direction {
         (dot / lengths).clamp(-1.0, 1.0).acos() * EARTH_RADIUS_KM
     }
 
+    /// The same in whole kilometres, by bisection of half the Earth's circumference.
+    #[must_use]
+    pub fn whole_km(self, other: Self) -> i64 {
+        let distance = self.distance_km(other);
+        let (mut low, mut high) = (0_i32, HALF_WAY_KM);
+        while low < high {
+            let middle = (low + high + 1) / 2;
+            if f64::from(middle) <= distance { low = middle } else { high = middle - 1 }
+        }
+        i64::from(low)
+    }
+
     fn length(self) -> f64 {
         (self.x * self.x + self.y * self.y + self.z * self.z).sqrt()
     }
@@ -53,6 +65,9 @@ impl Direction {
 
 /// Mean radius of the Earth. Source: IUGG, R1 of GRS 80, rounded to a kilometre.
 const EARTH_RADIUS_KM: f64 = 6371.0;
+
+/// No two places are further apart. **Units:** km.
+const HALF_WAY_KM: i32 = 20_016;
 
 /// What the rule knows of a group.
 #[derive(Clone, Copy, Debug, PartialEq)]

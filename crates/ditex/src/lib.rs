@@ -16,8 +16,10 @@ mod matrix;
 mod query;
 mod rating;
 mod record;
+mod regroup;
 mod segment;
 mod token;
+mod transit;
 
 pub use self::answer::{
     ExchangeConfig, GROUPS_MAX, GroupView, Health, JoinError, Joined, MEMBERS_DEFAULT,
@@ -34,5 +36,7 @@ pub use self::record::{
     Change, GroupRecord, Quarantine, QuarantineCause, RestoreError, RouterRecord, RowRecord,
     Snapshot,
 };
+pub use self::regroup::{RegroupLimits, Standing, Swap, regroup};
 pub use self::segment::{Figures, Segment, Side, Source};
 pub use self::token::{JoinTokens, TOKENS_MAX, TokenDigest, TokenError, TokenState};
+pub use self::transit::{Measured, Placed, TRANSITS_MAX, Transit, transits};

@@ -3,7 +3,7 @@
 //! [`LabCommand`] is mounted by the binary; [`run`] does it and returns the process's exit code. It must be
 //! called before the process has a second thread: without root the lab enters a user namespace.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -53,6 +53,12 @@ pub enum LabCommand {
     /// Transfer bytes and tell how it goes.
     #[command(hide = true)]
     Fetch(FetchArgs),
+    /// Send packets of every kind and check what comes back.
+    #[command(hide = true)]
+    Variety(VarietyArgs),
+    /// Check packets of every kind and send them back.
+    #[command(hide = true)]
+    ServeVariety(ServeVarietyArgs),
     /// Lead ports of this machine to the lab's portals.
     #[command(hide = true)]
     Forward(ForwardArgs),
@@ -294,6 +300,24 @@ pub struct FetchArgs {
 }
 
 #[derive(Clone, Debug, Args)]
+pub struct VarietyArgs {
+    /// Own address and the server's, separated by a comma; once for each family
+    #[arg(long, required = true, value_name = "SOURCE,TARGET", value_parser = pair)]
+    pub pair: Vec<(IpAddr, IpAddr)>,
+    /// MTU of the own link
+    #[arg(long, default_value_t = 1500)]
+    pub mtu: u16,
+    #[arg(long, default_value_t = 10.0)]
+    pub seconds: f64,
+}
+
+#[derive(Clone, Debug, Args)]
+pub struct ServeVarietyArgs {
+    #[arg(required = true)]
+    pub addresses: Vec<IpAddr>,
+}
+
+#[derive(Clone, Debug, Args)]
 pub struct ForwardArgs {
     #[arg(required = true)]
     pub doors: Vec<Door>,
@@ -308,6 +332,12 @@ pub fn run(command: LabCommand) -> i32 {
 /// Does a verb with another program's daemons, or with none.
 pub fn run_with(command: LabCommand, daemons: Option<PathBuf>) -> i32 {
     verbs::run(command, daemons)
+}
+
+fn pair(text: &str) -> Result<(IpAddr, IpAddr), String> {
+    let (source, target) = text.split_once(',').ok_or("SOURCE,TARGET")?;
+    let address = |text: &str| text.parse().map_err(|_| format!("{text} is no address"));
+    Ok((address(source)?, address(target)?))
 }
 
 fn name(text: &str) -> Result<NodeName, String> {

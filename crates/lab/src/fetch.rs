@@ -45,6 +45,8 @@ pub enum Line {
         /// Echoes that came back since the line before, in order.
         rtt_ms: Vec<f64>,
     },
+    /// What became of one kind of packet, where several are sent.
+    Kind { kind: String, sent: u64, intact: u64, damaged: u64 },
     /// The end; `error` is empty for a transfer that lived until its time was over.
     End { t_ms: u64, bytes: u64, error: Option<String> },
 }

@@ -17,9 +17,9 @@ use crate::netns;
 use crate::place::{Note, NotedProcess, Place, ProcessId};
 use crate::plan::Plan;
 use crate::process::{Order, Running, end_all, end_noted, wait_noted};
-use crate::scenario::{Node, NodeName, Role};
+use crate::scenario::{Node, NodeName, Role, Scenario};
 use crate::settings::{self, Settings, daemon_arguments};
-use crate::wiring;
+use crate::wiring::{self, Cable};
 
 /// How to raise a lab.
 pub struct Options {
@@ -236,10 +236,12 @@ impl Lab {
         for site in &self.plan.sites {
             wiring::wire_site(&self.place.netns(&site.name), site)?;
         }
+        let Scenario { mtu, offload, .. } = self.plan.scenario;
+        let cable = Cable { mtu, offload };
         for behind in &self.plan.behind {
             let (machine, router) =
                 (self.place.netns(&behind.name), self.place.netns(&behind.router));
-            wiring::wire_behind(&machine, &router, behind)?;
+            wiring::wire_behind(&machine, &router, behind, cable)?;
         }
         Ok(())
     }

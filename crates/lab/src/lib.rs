@@ -1,6 +1,7 @@
 //! The lab: a whole SR-WAN on one machine, from real processes in network namespaces.
 //!
-//! `scenario` (what shall be), `plan` (addresses), `fabric` (the Internet between the sites), `netns` and
+//! `scenario` (what shall be: a crate of its own, which the simulator shares), `plan` (addresses), `fabric` (the
+//! Internet between the sites), `netns` and
 //! `wiring` (machines and cables), and from there processes, a story and a verdict. The daemons under test
 //! are the program's own subcommands; nothing here is linked into them.
 
@@ -16,41 +17,19 @@ pub mod inspect;
 pub mod interrupt;
 pub mod lab;
 pub mod netns;
+mod offload;
 pub mod pcap;
 pub mod place;
 pub mod plan;
 pub mod privilege;
 pub mod problem;
 pub mod process;
-pub mod scenario;
 pub mod settings;
 mod soak;
 pub mod story;
+mod variety;
 mod verbs;
 mod web;
 pub mod wiring;
 
-/// The scenarios that come with the program, by name; the first is the default story.
-pub fn shipped() -> &'static [(&'static str, &'static str)] {
-    SHIPPED
-}
-
-const SHIPPED: &[(&str, &str)] = &[
-    ("small", include_str!("../scenarios/small.toml")),
-    ("world", include_str!("../scenarios/world.toml")),
-    ("path-death", include_str!("../scenarios/path-death.toml")),
-    ("deaths", include_str!("../scenarios/deaths.toml")),
-    ("asymmetric", include_str!("../scenarios/asymmetric.toml")),
-    ("skewed", include_str!("../scenarios/skewed.toml")),
-    ("isolated", include_str!("../scenarios/isolated.toml")),
-    ("router-dies", include_str!("../scenarios/router-dies.toml")),
-    ("chain6", include_str!("../scenarios/chain6.toml")),
-    ("kills", include_str!("../scenarios/kills.toml")),
-    ("validators4", include_str!("../scenarios/validators4.toml")),
-    ("validator-dies", include_str!("../scenarios/validator-dies.toml")),
-    ("validator-wiped", include_str!("../scenarios/validator-wiped.toml")),
-    ("validators-halt", include_str!("../scenarios/validators-halt.toml")),
-    ("two-paths", include_str!("../scenarios/two-paths.toml")),
-    ("mtu-1280", include_str!("../scenarios/mtu-1280.toml")),
-    ("one-ended", include_str!("../scenarios/one-ended.toml")),
-];
+pub use srwan_scenario as scenario;

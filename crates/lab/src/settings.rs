@@ -288,6 +288,7 @@ fn override_router(config: &mut Table, own: &RouterOverrides) {
         ("policy", "windows", own.windows.map(small)),
         ("policy", "window_ms", own.window.map(millis)),
         ("policy", "relays_max", own.relays_max.map(small)),
+        ("tun", "mtu", own.tun_mtu.map(|mtu| Value::Integer(i64::from(mtu)))),
         ("destinations", "watch", (!watch.is_empty()).then_some(Value::Array(watch))),
     ];
     for (section, key, value) in settings {

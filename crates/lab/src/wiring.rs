@@ -14,6 +14,7 @@ use rtnetlink::{Handle, LinkUnspec, LinkVeth, RouteMessageBuilder, new_connectio
 
 use crate::fabric::INTERFACE;
 use crate::netns;
+use crate::offload;
 use crate::plan::{Behind, Site};
 
 /// Sets the kernel's switches in a fresh namespace; devices that come later take them as defaults.
@@ -42,14 +43,27 @@ pub fn wire_site(namespace: &Path, site: &Site) -> Result<()> {
     wired.with_context(|| format!("cannot configure the network of {}", site.name))
 }
 
+/// What a cable behind a router is.
+#[derive(Clone, Copy, Debug)]
+pub struct Cable {
+    pub mtu: u16,
+    pub offload: bool,
+}
+
 /// Joins a machine to its router: a veth pair, `lan0` at the machine and `lan<position>` at the router.
-pub fn wire_behind(machine: &Path, router: &Path, behind: &Behind) -> Result<()> {
+pub fn wire_behind(machine: &Path, router: &Path, behind: &Behind, cable: Cable) -> Result<()> {
     let target =
         File::open(machine).with_context(|| format!("no namespace at {}", machine.display()))?;
     let router_side = format!("lan{}", behind.position);
     let made = netns::within(router, || {
         with_netlink(async |net: Net| {
             net.veth(&router_side, PEER).await?;
+            for device in [router_side.as_str(), PEER] {
+                net.resize(device, cable.mtu).await?;
+                if !cable.offload {
+                    offload::switch_off(device)?;
+                }
+            }
             net.give(PEER, target.as_raw_fd()).await?;
             for (address, gateway) in behind.addresses.iter().zip(&behind.gateways) {
                 net.address(&router_side, *gateway).await?;
@@ -94,6 +108,12 @@ impl Net {
         let message = LinkUnspec::new_with_index(index(device)?).txqueuelen(TX_QUEUE_LEN).build();
         let request = self.0.link().set(message);
         request.execute().await.with_context(|| format!("cannot set the queue of {device}"))
+    }
+
+    async fn resize(&self, device: &str, mtu: u16) -> Result<()> {
+        let message = LinkUnspec::new_with_index(index(device)?).mtu(mtu.into()).build();
+        let request = self.0.link().set(message);
+        request.execute().await.with_context(|| format!("cannot set the MTU of {device}"))
     }
 
     async fn rename(&self, device: &str, name: &str) -> Result<()> {

@@ -3,6 +3,7 @@
 use crate::destination::Measurement;
 use crate::pay::{Evidence, LaneFact, LanePhase, LaneRequest, PathKey};
 use ipnet::IpNet;
+use srwan_control::SegmentChange;
 use srwan_dataplane::Spread;
 use srwan_wire::id::{ChainId, LaneId, LaneLabel, NodeId, Octets};
 use std::net::SocketAddr;
@@ -93,6 +94,13 @@ pub enum NodeEvent {
     PeerDown {
         /// Which.
         node: NodeId,
+    },
+    /// A segment that ends here is no longer what it was (W31).
+    SegmentChanged {
+        /// Where it starts.
+        from: NodeId,
+        /// What changed.
+        change: SegmentChange,
     },
     /// Each cell of the matrix between live members is known for the first time.
     MatrixComplete,

@@ -240,6 +240,10 @@ impl Node {
                 self.steering.set_inner_mtu(endpoint, &relays, octets, &mut self.dataplane);
             }
             ControlEvent::Member { .. } => {}
+            ControlEvent::SegmentAlarm(alarm) => {
+                let (from, change) = (alarm.from, alarm.change);
+                self.settling.event(NodeEvent::SegmentChanged { from, change });
+            }
             ControlEvent::Reporter { node } => {
                 let is_me = node == self.config.node;
                 self.settling.event(NodeEvent::Reporter(is_me));

@@ -309,6 +309,7 @@ fn node_config(
             window: config.policy.window,
             hold_down: config.policy.hold_down,
             relays_max: config.policy.relays_max,
+            preference: config.policy.preference,
         },
         multipath: config.multipath.clone(),
         inner_mtu: config.tun.mtu,

@@ -75,6 +75,11 @@ impl Dispatch {
             NodeEvent::LaneChanged { path, phase } => self.lane_changed(path, phase).await,
             NodeEvent::PeerUp { node } => self.peer("peer_up", "session with", node).await,
             NodeEvent::PeerDown { node } => self.peer("peer_down", "no session with", node).await,
+            NodeEvent::SegmentChanged { from, change } => {
+                let names = self.names().await;
+                let text = format!("segment from {}: {}", names.of(from), names::change(&change));
+                self.add("segment_changed", text, &names, Some(from), None);
+            }
             NodeEvent::MatrixComplete => {
                 let text = "the delay between all live members is known";
                 self.shared.log.add(News::plain("matrix_complete", text));

@@ -5,7 +5,7 @@
 //! An address in no range is unknown, which is an answer and not an error.
 
 use std::io::{self, BufRead};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use crate::config::Geo as GeoConfig;
@@ -39,24 +39,65 @@ pub struct Place {
     pub longitude: f64,
 }
 
-/// Ranges that do not overlap, by first address; IPv4 as IPv4-mapped IPv6.
+/// Ranges that do not overlap, of both families.
 #[derive(Default)]
 struct Ranges {
-    /// (first, last, value), sorted by `first`.
-    rows: Vec<(u128, u128, u32)>,
+    v4: Family<u32>,
+    v6: Family<u128>,
 }
 
-impl Ranges {
-    fn find(&self, address: IpAddr) -> Option<u32> {
-        let key = key_of(address);
-        let after = self.rows.partition_point(|row| row.0 <= key);
-        let (_, last, value) = self.rows.get(after.checked_sub(1)?)?;
+/// Ranges of one family; `T` is an address as a number.
+#[derive(Default)]
+struct Family<T> {
+    /// (first, last, value) until they are sorted.
+    loaded: Vec<(T, T, u32)>,
+    /// First addresses, rising: all that a bisection reads, so that as many as possible share a cache line.
+    firsts: Vec<T>,
+    /// (last, value) of the range at the same place.
+    rest: Vec<(T, u32)>,
+}
+
+impl<T: Copy + Ord> Family<T> {
+    fn find(&self, key: T) -> Option<u32> {
+        let after = self.firsts.partition_point(|first| *first <= key);
+        let (last, value) = self.rest.get(after.checked_sub(1)?)?;
         (key <= *last).then_some(*value)
     }
 
     fn sort(&mut self) {
-        self.rows.sort_unstable();
-        self.rows.shrink_to_fit();
+        let mut rows = std::mem::take(&mut self.loaded);
+        rows.sort_unstable();
+        self.firsts = rows.iter().map(|row| row.0).collect();
+        self.rest = rows.iter().map(|row| (row.1, row.2)).collect();
+    }
+}
+
+impl Ranges {
+    fn find(&self, address: IpAddr) -> Option<u32> {
+        match address.to_canonical() {
+            IpAddr::V4(v4) => self.v4.find(v4.to_bits()),
+            IpAddr::V6(v6) => self.v6.find(v6.to_bits()),
+        }
+    }
+
+    /// `None` if the range is none, or one too many.
+    fn push(&mut self, (first, last): (IpAddr, IpAddr), value: u32) -> Option<()> {
+        let room = self.v4.loaded.len() + self.v6.loaded.len() < RANGES_MAX;
+        match (first, last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) if room && first <= last => {
+                self.v4.loaded.push((first.to_bits(), last.to_bits(), value));
+            }
+            (IpAddr::V6(first), IpAddr::V6(last)) if room && first <= last => {
+                self.v6.loaded.push((first.to_bits(), last.to_bits(), value));
+            }
+            _ => return None,
+        }
+        Some(())
+    }
+
+    fn sort(&mut self) {
+        self.v4.sort();
+        self.v6.sort();
     }
 }
 
@@ -93,13 +134,13 @@ impl Geo {
     }
 
     fn add_asn(&mut self, fields: &[&str]) -> Option<()> {
-        let (first, last) = range(fields)?;
+        let range = range(fields)?;
         let asn = fields.get(2)?.trim_start_matches("AS").parse().ok()?;
-        push(&mut self.asns, first, last, asn)
+        self.asns.push(range, asn)
     }
 
     fn add_place(&mut self, fields: &[&str]) -> Option<()> {
-        let (first, last) = range(fields)?;
+        let range = range(fields)?;
         let place = Place {
             country: (*fields.get(2)?).to_owned(),
             city: (*fields.get(3)?).to_owned(),
@@ -114,31 +155,19 @@ impl Geo {
             return None;
         }
         let index = u32::try_from(self.names.len() - 1).ok()?;
-        push(&mut self.places, first, last, index)
+        self.places.push(range, index)
     }
 }
 
-fn push(ranges: &mut Ranges, first: u128, last: u128, value: u32) -> Option<()> {
-    (ranges.rows.len() < RANGES_MAX).then(|| ranges.rows.push((first, last, value)))
+fn range(fields: &[&str]) -> Option<(IpAddr, IpAddr)> {
+    Some((address(fields.first()?)?, address(fields.get(1)?)?))
 }
 
-fn range(fields: &[&str]) -> Option<(u128, u128)> {
-    let (first, last) = (address(fields.first()?)?, address(fields.get(1)?)?);
-    (first <= last).then_some((first, last))
-}
-
-fn address(text: &str) -> Option<u128> {
+/// An address; an IPv4-mapped one is IPv4.
+fn address(text: &str) -> Option<IpAddr> {
     let parsed = text.parse::<IpAddr>().ok();
     let number = || text.parse::<u32>().ok().map(|bits| Ipv4Addr::from_bits(bits).into());
-    parsed.or_else(number).map(key_of)
-}
-
-fn key_of(address: IpAddr) -> u128 {
-    let v6: Ipv6Addr = match address {
-        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-        IpAddr::V6(v6) => v6,
-    };
-    v6.to_bits()
+    parsed.or_else(number).map(|address| address.to_canonical())
 }
 
 fn degrees(text: &str, most: f64) -> Option<f64> {

@@ -109,7 +109,8 @@ impl Host {
         if let Some(srv6) = &config.srv6 {
             routing.try_seg6(srv6, &around).map_err(|error| seg6_fault(&error))?;
         }
-        let steered = Steered { interface, site, prefixes: BTreeSet::new() };
+        let is_tracking = !config.watch.is_empty();
+        let steered = Steered { interface, site, is_tracking, prefixes: BTreeSet::new() };
         let kernel =
             Kernel { routing, filter, paths: Paths::new(around), steered, limited: Vec::new() };
         let (orders, received) = sync_channel(ORDERS_MAX);
@@ -213,6 +214,8 @@ struct Kernel {
 struct Steered {
     interface: String,
     site: Vec<IpNet>,
+    /// Whether the packet filter has the chains for them: a router that watches no destination has none.
+    is_tracking: bool,
     prefixes: BTreeSet<IpNet>,
 }
 
@@ -263,6 +266,9 @@ impl Kernel {
     }
 
     fn mark_flows(&mut self) -> io::Result<()> {
+        if !self.steered.is_tracking {
+            return Ok(());
+        }
         let prefixes: Vec<IpNet> = self.steered.prefixes.iter().copied().collect();
         let Steered { interface, site, .. } = &self.steered;
         self.filter.replace_rules(&flows::chains(interface, site, &prefixes))

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use srwan_control::{Quantity, SegmentChange};
 use srwan_node::pay::LanePhase;
 use srwan_node::{PathShares, Spread};
 use srwan_wire::id::NodeId;
@@ -79,6 +80,19 @@ pub fn shares(names: &Names, shares: &PathShares) -> String {
     let path = |(relays, weight): &(Vec<NodeId>, u8)| format!("{} ({weight})", names.list(relays));
     let paths: Vec<String> = shares.paths.iter().map(path).collect();
     format!("{} over {} paths: {}", spread(shares.spread), paths.len(), paths.join("; "))
+}
+
+/// What changed of a segment, in words: differences alone, in which no clock's offset stands.
+pub fn change(change: &SegmentChange) -> String {
+    let sign = if change.after < change.before { "-" } else { "+" };
+    let millis = change.size().as_secs_f64() * 1e3;
+    let ago = change.pulses_ago;
+    match change.quantity {
+        Quantity::Delay => format!("delay {sign}{millis:.1} ms, since {ago} pulses"),
+        Quantity::Jitter => format!("jitter {sign}{millis:.1} ms"),
+        Quantity::Loss if change.after > 0 => "loses pulses".to_owned(),
+        Quantity::Loss => format!("no pulse lost of the last {ago}"),
+    }
 }
 
 /// A lane's phase as one word.

@@ -4,10 +4,10 @@ use srwan_ledger::amount::Amount;
 use srwan_ledger::block::{Block, Maker};
 use srwan_ledger::genesis::{Genesis, Params};
 use srwan_ledger::hash::TxHash;
-use srwan_ledger::lane::{LaneOpen, LanePhase, Payee};
+use srwan_ledger::lane::{Lane, LaneOpen, LanePhase, Payee};
 use srwan_ledger::outcome::{Effect, Outcome};
 use srwan_ledger::state::State;
-use srwan_ledger::ticket::Ticket;
+use srwan_ledger::ticket::{Settlement, Ticket};
 use srwan_ledger::tx::{Author, SignedTx};
 use srwan_node::pay::{Evidence, LaneFact, LaneRequest, Terms};
 use srwan_node::{LedgerFact, NodeEvent};
@@ -48,6 +48,10 @@ pub struct Bank {
     pub settled: u64,
     /// Tickets that the ledger refused.
     pub refused: u64,
+    /// What each ticket settled, by its transaction, in order.
+    pub settlements: Vec<(TxHash, Settlement)>,
+    /// Each lane that was settled, as it was after its last ticket: the ledger forgets it some time after its end.
+    pub settled_lanes: BTreeMap<LaneId, Lane>,
     /// Whether blocks are made.
     pub halted: bool,
     /// Clients that do not reach the ledger at the moment.
@@ -99,6 +103,8 @@ impl Bank {
             earned: BTreeMap::new(),
             settled: 0,
             refused: 0,
+            settlements: Vec::new(),
+            settled_lanes: BTreeMap::new(),
             halted: false,
             cut: BTreeSet::new(),
             waiting: VecDeque::new(),
@@ -240,6 +246,11 @@ impl Bank {
         let outcome = self.state.execute(&Block { header, txs }).expect("the block follows");
         for receipt in outcome.receipts {
             let request = self.opening.remove(&receipt.hash);
+            if let Outcome::Applied(Effect::Settled(settlement)) = &receipt.outcome {
+                self.settlements.push((receipt.hash, settlement.clone()));
+                let lane = self.state.lane(&settlement.lane).ok().cloned();
+                self.settled_lanes.extend(lane.map(|lane| (settlement.lane, lane)));
+            }
             self.publish(receipt.outcome, request);
         }
     }

@@ -63,7 +63,7 @@ impl Builder {
         };
         let has_site = self.config.sites.contains(&index);
         let site = || Ipv4Net::new(network(index), 16).expect("16 is a prefix length");
-        Member {
+        let mut member = Member {
             node,
             node_key: identity.public(),
             account_key: self.accounts[index].public(),
@@ -75,14 +75,16 @@ impl Builder {
             price: self.price(index).map(|price| price.0),
             egress: false,
             name: format!("r{index}"),
-        }
+        };
+        self.config.differs.get(&index).into_iter().for_each(|own| own.enrol(&mut member));
+        member
     }
 
     /// What router `index` is started with, its wall clock being `offset` nanoseconds before the world's.
     pub(crate) fn config_of(&self, index: usize, offset: i64) -> NodeConfig {
         let epoch = u64::try_from(START_NS.saturating_add(offset)).unwrap_or(0);
         let start = Timestamp::from_nanos(epoch);
-        NodeConfig {
+        let mut config = NodeConfig {
             node: number(index),
             secret: self.secrets[index].clone(),
             account: self.accounts[index].clone(),
@@ -99,7 +101,9 @@ impl Builder {
             key_life: self.config.key_life,
             last_stamp: Timestamp::default(),
             boot: Boot { time: start, nonce: u64::try_from(index).unwrap_or(0) },
-        }
+        };
+        self.config.differs.get(&index).into_iter().for_each(|own| own.configure(&mut config));
+        config
     }
 }
 

@@ -4,6 +4,7 @@ use crate::datagram::Datagram;
 use crate::header;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
+use srwan_scenario::link::{Fate, Link as ShapedLink};
 use srwan_wire::time::Instant;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -73,6 +74,8 @@ struct Wire {
 pub struct Net {
     /// By sender, then receiver.
     wires: Vec<BTreeMap<usize, Wire>>,
+    /// Links as scenario files describe them; where there is one, `wires` says nothing.
+    shaped: BTreeMap<(usize, usize), ShapedLink>,
     flights: BinaryHeap<Reverse<(Instant, u64, usize)>>,
     cargo: Vec<Option<Datagram>>,
     free: Vec<usize>,
@@ -106,6 +109,7 @@ impl Net {
     pub fn new(seed: [u8; 32]) -> Self {
         Self {
             wires: Vec::new(),
+            shaped: BTreeMap::new(),
             flights: BinaryHeap::new(),
             cargo: Vec::new(),
             free: Vec::new(),
@@ -124,6 +128,16 @@ impl Net {
         self.wires[from].entry(to).or_insert_with(fresh).link = link;
     }
 
+    /// Puts a link of a scenario in place; its own machine decides about every packet.
+    pub fn set_shaped(&mut self, from: usize, to: usize, link: ShapedLink) {
+        self.shaped.insert((from, to), link);
+    }
+
+    /// A link of a scenario, to change it.
+    pub fn shaped(&mut self, from: usize, to: usize) -> Option<&mut ShapedLink> {
+        self.shaped.get_mut(&(from, to))
+    }
+
     /// The link from one router to another.
     #[must_use]
     pub fn link(&self, from: usize, to: usize) -> Option<Link> {
@@ -133,6 +147,10 @@ impl Net {
     /// Takes what router `datagram.from` sends, in an IP packet of so many octets; it may be lost.
     pub fn send(&mut self, datagram: Datagram, octets: usize, now: Instant) {
         let to = datagram.to;
+        if let Some(link) = datagram.from.and_then(|from| self.shaped.get_mut(&(from, to))) {
+            let fate = link.pass(now.as_nanos(), u64::try_from(octets).unwrap_or(u64::MAX));
+            return self.carry(datagram, fate);
+        }
         let wire = datagram.from.and_then(|from| self.wires.get_mut(from)?.get_mut(&to));
         let Some(wire) = wire.filter(|w| w.link.up && octets <= w.link.mtu) else {
             self.done.lost += 1;
@@ -152,6 +170,24 @@ impl Net {
         }
         self.done.late += u64::from(!lots.late.is_zero());
         self.fly(datagram, lots, at + lots.late);
+    }
+
+    /// What the machine of a scenario's link decided about a packet.
+    fn carry(&mut self, mut datagram: Datagram, fate: Fate) {
+        let Fate::Arrives { at_ns, twice, flip } = fate else {
+            self.done.lost += 1;
+            return;
+        };
+        let at = Instant::from_nanos(at_ns);
+        if let Some(flip) = flip {
+            flip_bit(&mut datagram, flip);
+            self.done.changed += 1;
+        }
+        if twice {
+            self.done.twice += 1;
+            self.launch(datagram.clone(), at);
+        }
+        self.launch(datagram, at);
     }
 
     /// Lets an outsider's datagram arrive after `delay`.
@@ -276,4 +312,15 @@ impl Wire {
         self.busy_until = start + length;
         Some(start + length)
     }
+}
+
+/// Changes one bit of a datagram, as a link of a scenario drew it.
+fn flip_bit(datagram: &mut Datagram, drawn: u64) {
+    let bits = u64::try_from(datagram.bytes.len()).unwrap_or(u64::MAX).saturating_mul(8);
+    let Some(bit) = drawn.checked_rem(bits) else { return };
+    let Some(place) = usize::try_from(bit / 8).ok().filter(|at| *at < datagram.bytes.len()) else {
+        return;
+    };
+    datagram.taint = datagram.taint.max(header::taint_of_change(&datagram.bytes, place));
+    datagram.bytes[place] ^= 1 << (bit % 8);
 }

@@ -7,6 +7,7 @@ use crate::bank::Bank;
 use crate::builder::{Builder, address, draw};
 use crate::clock::LocalClock;
 use crate::datagram::{Datagram, Taint, Trail};
+use crate::differs::Differs;
 use crate::judge::{Judge, Outcome, Received};
 use crate::net::{IP_UDP_OCTETS, Link, Net};
 use crate::shell::Shell;
@@ -53,6 +54,8 @@ pub struct WorldConfig {
     pub inner_mtu: u16,
     /// Rules for several paths at once, by the router (its index) that has them; router `i` is called `r{i}`.
     pub multipath: Vec<(usize, MultipathRule)>,
+    /// How single routers (by index) differ from all of the above.
+    pub differs: BTreeMap<usize, Differs>,
 }
 
 impl WorldConfig {
@@ -72,6 +75,7 @@ impl WorldConfig {
             key_life: KeyLife::default(),
             inner_mtu: 1_380,
             multipath: Vec::new(),
+            differs: BTreeMap::new(),
         }
     }
 }

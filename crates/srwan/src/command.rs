@@ -72,7 +72,7 @@ pub enum Command {
     /// A whole SR-WAN on this machine, in network namespaces.
     #[command(subcommand)]
     Lab(srwan_lab::cli::LabCommand),
-    /// A whole SR-WAN in one thread and virtual time.
+    /// A whole SR-WAN in one thread and virtual time, and its choices scored on real measurements.
     #[command(subcommand)]
     Sim(sim::SimVerb),
     /// Measurements of this program on this machine.

@@ -60,7 +60,8 @@ impl Exit {
     /// The code that fits an error object: by its code where that says enough, else by its status.
     pub fn of_problem(error: &ApiError) -> Self {
         let code = error.code.as_str();
-        if code.starts_with("SRW-K") || code == problem::code::ROLE {
+        let is_config = code == problem::code::ROLE || code == problem::code::BAD_SCENARIO;
+        if code.starts_with("SRW-K") || is_config {
             return Self::BadConfig;
         }
         if FUNDS.contains(&code) {

@@ -27,6 +27,10 @@ pub mod code {
     pub const NO_EXPORT: &str = "SRW-E002";
     /// A validator's answer whose proof does not hold.
     pub const NO_PROOF: &str = "SRW-E003";
+    /// A scenario file is wrong: the lab's code for it.
+    pub const BAD_SCENARIO: &str = "SRW-B002";
+    /// No scenario has this name: the lab's code for it.
+    pub const NO_SUCH_SCENARIO: &str = "SRW-B005";
     /// No router of the group has this name or number.
     pub const NO_SUCH_ROUTER: &str = "SRW-R404";
     /// No ticket has this id.

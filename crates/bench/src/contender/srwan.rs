@@ -8,6 +8,7 @@
 use std::fs;
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
@@ -24,7 +25,21 @@ use crate::topology::{End, Reach, Topology};
 pub const SCENARIO: &str = include_str!("srwan.toml");
 
 pub fn raise(bed: &mut TestBed) -> Result<Vec<Standing>> {
-    let plan = Plan::new(Scenario::parse(SCENARIO)?);
+    raise_as(bed, Scenario::parse(SCENARIO)?)
+}
+
+/// The relay way alone, with pulses every second: for what routers do under strain.
+pub fn stand_relay(bed: &mut TestBed) -> Result<Standing> {
+    let mut scenario = Scenario::parse(SCENARIO)?;
+    for node in &mut scenario.nodes {
+        node.router.pulse = Some(PULSE_UNDER_STRAIN);
+    }
+    let mut standings = raise_as(bed, scenario)?.into_iter();
+    standings.find(|standing| standing.way == Way::Relay).context("there is a relay way")
+}
+
+fn raise_as(bed: &mut TestBed, scenario: Scenario) -> Result<Vec<Standing>> {
+    let plan = Plan::new(scenario);
     let topology = Rc::new(make_topology(bed, &plan)?);
     let daemons = start(bed, &plan)?;
     let standing = |way| {
@@ -44,7 +59,7 @@ pub fn raise(bed: &mut TestBed) -> Result<Vec<Standing>> {
 
 /// The three machines under the names of the scenario, and two more for the services.
 fn make_topology(bed: &mut TestBed, plan: &Plan) -> Result<Topology> {
-    let mut topology = Topology::make(bed, "", Reach::Open)?;
+    let topology = Topology::make(bed, "", Reach::Open)?;
     for role in [Role::Controller, Role::Ledger] {
         for node in plan.scenario.with_role(role) {
             let address = plan.address(&node.name).context("every site has an address")?;
@@ -68,8 +83,10 @@ fn start(bed: &mut TestBed, plan: &Plan) -> Result<Daemons> {
     for role in [Role::Ledger, Role::Controller, Role::Router] {
         for node in plan.scenario.with_role(role) {
             let process = start_daemon(bed, node)?;
-            let is_relay = node.name.as_str() == End::R.word();
-            daemons.add(if is_relay { End::R } else { End::A }, process);
+            match End::ALL.into_iter().find(|end| node.name.as_str() == end.word()) {
+                Some(end) => daemons.add(end, process),
+                None => daemons.all.push(process),
+            }
         }
     }
     Ok(daemons)
@@ -174,12 +191,14 @@ pub fn paid(bed: &TestBed) -> Result<Paid> {
 }
 
 /// Asks a router as its operator would.
-fn ask(bed: &TestBed, node: &NodeName, words: &[&str]) -> Result<String> {
+pub fn ask(bed: &TestBed, node: &NodeName, words: &[&str]) -> Result<String> {
     let (program, socket) = (bed.program(), bed.place().state(node).join("router.sock"));
     let socket = socket.to_string_lossy().into_owned();
     bed.run(node, &[&[program.as_str()], words, &["--socket", &socket]].concat())
 }
 
+/// A tenth of the product's interval, so that half a minute says something.
+const PULSE_UNDER_STRAIN: Duration = Duration::from_secs(1);
 /// Coins of a sender; the scenario's genesis gives each router 10,000, a bond takes 1,000.
 const ESCROW_COINS: &str = "8000";
 /// The product's default.

@@ -30,7 +30,8 @@ pub fn kpps(bed: &TestBed, standing: &Standing, time: Duration) -> Result<f64> {
     Ok(delivered as f64 / time.as_secs_f64() / 1e3)
 }
 
-fn open(bed: &TestBed, standing: &Standing, end: End) -> Result<UdpSocket> {
+/// A socket at one end of the way, with room for pauses of its reader.
+pub fn open(bed: &TestBed, standing: &Standing, end: End) -> Result<UdpSocket> {
     let address = if end == End::A { standing.source } else { standing.target };
     let place = bed.place().netns(&standing.topology.node(end)?);
     let socket = netns::within(&place, || {

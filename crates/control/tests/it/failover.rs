@@ -61,7 +61,7 @@ fn check_distribution(name: &str, times: &[u64]) {
         most / MS,
         times.len()
     );
-    assert!(p50 <= 500 * MS && p99 <= SECOND && *most <= 2 * SECOND);
+    assert!(p50 <= 300 * MS && p99 <= SECOND && *most <= 2 * SECOND);
 }
 
 #[test]
@@ -74,6 +74,27 @@ fn traffic_leaves_a_dead_path_at_once() {
 fn a_dead_forward_direction_alone_is_a_dead_path() {
     let times = deaths(40, |world| world.link_mut(1, 5).up = false);
     check_distribution("blackout of the forward direction", &times);
+}
+
+/// London to Atlanta and back takes about as long.
+#[test]
+fn a_dead_path_of_a_hundred_milliseconds_is_left_within_three_hundred() {
+    let mut times = Vec::new();
+    for seed in 1..=40 {
+        let mut world = World::new(&Plan { seed, ..Plan::new(3) }, |from, to| {
+            Link::of_ms(if from.min(to) == 1 && from.max(to) == 3 { 49 } else { 30 })
+        });
+        world.interest(1, 3);
+        world.run_for(15 * SECOND);
+        let phase = world.below(100 * MS);
+        world.run_for(phase);
+        let onset = world.now;
+        world.change(1, 3, |link| link.up = false);
+        world.run_for(3 * SECOND);
+        times.push(world.switches(1).first().expect("the path is dead").0 - onset);
+    }
+    times.sort_unstable();
+    check_distribution("blackout of 98 ms round trip", &times);
 }
 
 #[test]
@@ -200,19 +221,27 @@ fn a_default_path_on_the_edge_does_not_flap() {
         (0, 20_000),
         (0, 30_000),
     ] {
-        let plan = Plan { seed: jitter_ms + u64::from(loss_ppm), pulse_ms: 10_000, ..Plan::new(4) };
-        let mut world = World::new(&plan, |from, to| match from + to {
-            5 => Link { jitter_ns: jitter_ms * MS, loss_ppm, ..Link::of_ms(40) },
-            _ => Link::of_ms(25),
-        });
-        world.interest(1, 4);
-        world.run_for(3_600 * SECOND);
-        let switches = world.switches(1);
-        let causes: Vec<Cause> = switches.iter().map(|(_, change)| change.cause).collect();
+        let mut causes: Vec<Cause> = Vec::new();
+        for seed in 0..EDGE_HOURS {
+            let seed = 1_000_000 * seed + jitter_ms + u64::from(loss_ppm);
+            let mut world =
+                World::new(&Plan { seed, pulse_ms: 10_000, ..Plan::new(4) }, |from, to| {
+                    match from + to {
+                        5 => Link { jitter_ns: jitter_ms * MS, loss_ppm, ..Link::of_ms(40) },
+                        _ => Link::of_ms(25),
+                    }
+                });
+            world.interest(1, 4);
+            world.run_for(3_600 * SECOND);
+            causes.extend(world.switches(1).iter().map(|(_, change)| change.cause));
+        }
         println!("edge of {jitter_ms} ms, {loss_ppm} ppm: {causes:?}");
-        assert!(switches.len() <= 2, "{causes:?}");
+        assert!(causes.len() <= 2 * usize::try_from(EDGE_HOURS).unwrap(), "{causes:?}");
     }
 }
+
+/// I31 promises a rate: one hour in which chance brings three switches does not break it.
+const EDGE_HOURS: u64 = 6;
 
 #[test]
 fn equal_paths_are_never_exchanged() {

@@ -1,6 +1,8 @@
 //! Control through its public API: path search against an oracle, and whole groups on a synthetic
 //! network.
 
+mod changes;
+mod choice;
 mod clocks;
 mod destinations;
 mod failover;

@@ -123,6 +123,24 @@ proptest! {
         }
     }
 
+    #[test]
+    fn all_pairs_over_two_relays_agree_with_single_pairs(truth in truths()) {
+        let graph = truth.graph();
+        let n = truth.nodes.len();
+        let all = graph.all_pairs_two_relays();
+        for (at, found) in all.iter().enumerate().filter(|(at, _)| at / n != at % n) {
+            let best = graph.best((truth.nodes[at / n], truth.nodes[at % n]), 2, 1);
+            prop_assert_eq!(found.map(|(cost, _)| cost), best.first().map(|path| path.cost));
+            if let Some((cost, relays)) = found {
+                let relays = relays.map(|relay| truth.nodes[relay]);
+                let ends = (truth.nodes[at / n], truth.nodes[at % n]);
+                prop_assert!(!relays.contains(&ends.0) && !relays.contains(&ends.1));
+                prop_assert!(relays[0] != relays[1]);
+                prop_assert_eq!(graph.cost(ends.0, &relays, ends.1), Some(*cost));
+            }
+        }
+    }
+
     /// Clocks that are up to 10 s apart change no ranking (mission, section 2, point 2).
     #[test]
     fn skewed_clocks_change_no_path(

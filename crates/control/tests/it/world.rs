@@ -388,6 +388,7 @@ impl World {
             | ControlEvent::InnerMtu { .. }
             | ControlEvent::LaneUnwanted { .. }
             | ControlEvent::Member { .. }
+            | ControlEvent::SegmentAlarm(_)
             | ControlEvent::Reporter { .. } => {}
         }
     }

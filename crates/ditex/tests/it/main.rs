@@ -3,4 +3,5 @@
 mod joins;
 mod network;
 mod quarantine;
+mod regroup;
 mod reports;

@@ -2,15 +2,14 @@
 //!
 //! Why not veth pairs and netem: docs/design/001-lab-underlay.md. The loop below is the whole shell: wait
 //! for a packet, a request or the next due time; hand packets to [`net::Net`]; write what is due. `net` and
-//! `link` decide everything and do no IO.
+//! `link` (of the scenario crate) decide everything and do no IO.
 
 pub mod control;
-pub mod lateness;
-pub mod link;
 pub mod net;
 pub mod packet;
-pub mod random;
 mod realtime;
+
+pub use srwan_scenario::{lateness, link, random};
 
 use std::io::{ErrorKind, Read};
 use std::os::fd::AsFd;

@@ -15,7 +15,7 @@ use crate::lab::{Lab, WEB_PORT};
 use crate::process::Running;
 use crate::scenario::{Bulk, Flow, Program};
 
-use super::record::{FlowEnd, FlowLog};
+use super::record::{FlowEnd, FlowLog, KindCount};
 
 /// A flow that was started, or could not be.
 pub struct Transfer {
@@ -43,6 +43,13 @@ impl Transfer {
             let order = lab.order(&flow.to, &format!("iperf3-{}", flow.name), command);
             transfer.server = Some(order.start()?);
             thread::sleep(SERVER_WAIT);
+        }
+        if flow.program == Program::Variety {
+            let order =
+                lab.order(&flow.to, &format!("variety-{}", flow.name), variety_server(lab, flow));
+            let mut server = order.start()?;
+            server.wait_ready(&|| lab.interrupted())?;
+            transfer.server = Some(server);
         }
         let order =
             lab.order(&flow.from, &format!("flow-{}", flow.name), command(lab, flow, target));
@@ -85,7 +92,7 @@ impl Transfer {
 /// Why the program cannot run here; the lab's own always can.
 fn missing(program: Program) -> Option<String> {
     let name = match program {
-        Program::Http => return None,
+        Program::Http | Program::Variety => return None,
         Program::Curl => "curl",
         Program::Iperf3 => "iperf3",
     };
@@ -122,7 +129,25 @@ fn command(lab: &Lab, flow: &Flow, target: IpAddr) -> Vec<String> {
             words.extend((flow.bulk == Bulk::Download).then(|| "-R".to_owned()));
             words
         }
+        Program::Variety => variety(lab, flow),
     }
+}
+
+fn variety_server(lab: &Lab, flow: &Flow) -> Vec<String> {
+    let addresses = lab.plan().addresses(&flow.to).iter().map(ToString::to_string);
+    let verb = [&lab.program(), "lab", "serve-variety"].map(str::to_owned);
+    verb.into_iter().chain(addresses).collect()
+}
+
+/// Over every family; it ends a little before its time, so that its counts are read.
+fn variety(lab: &Lab, flow: &Flow) -> Vec<String> {
+    let (own, theirs) = (lab.plan().addresses(&flow.from), lab.plan().addresses(&flow.to));
+    let pairs = own.iter().zip(theirs).map(|(own, theirs)| format!("{own},{theirs}"));
+    let time = (flow.end - flow.start).saturating_sub(VARIETY_END).as_secs_f64();
+    let mtu = lab.plan().scenario.mtu;
+    let verb = [lab.program(), "lab".into(), "variety".into()].into_iter();
+    let figures = ["--seconds".into(), time.to_string(), "--mtu".into(), mtu.to_string()];
+    verb.chain(figures).chain(pairs.flat_map(|pair| ["--pair".to_owned(), pair])).collect()
 }
 
 /// Turns a program's output into the log of its flow.
@@ -134,7 +159,9 @@ struct Reader {
 impl Reader {
     fn read(&self, program: Program, output: ChildStdout) {
         match program {
-            Program::Http => self.lines(output, |line, reader| reader.http(line)),
+            Program::Http | Program::Variety => {
+                self.lines(output, |line, reader| reader.http(line));
+            }
             Program::Curl => self.bytes(output),
             Program::Iperf3 => self.lines(output, |line, reader| reader.iperf3(line)),
         }
@@ -154,6 +181,9 @@ impl Reader {
             Ok(Line::Progress { bytes, rtt_ms, .. }) => self.update(|log| {
                 log.bytes.push((now, bytes));
                 log.rtt_ms.extend(rtt_ms.into_iter().map(|rtt| (now, rtt)));
+            }),
+            Ok(Line::Kind { kind, sent, intact, damaged }) => self.update(|log| {
+                log.kinds.insert(kind, KindCount { sent, intact, damaged });
             }),
             Ok(Line::End { bytes, error, .. }) => self.update(|log| {
                 log.bytes.push((now, bytes));
@@ -213,5 +243,7 @@ fn sample(log: &mut FlowLog, now: Duration, total: u64) {
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(50);
 /// A flow that lives this close to its end has lived.
 const END_SLACK: Duration = Duration::from_millis(500);
+/// The longest a round of all kinds takes when half of them are lost.
+const VARIETY_END: Duration = Duration::from_secs(8);
 /// iperf3 says nothing when it listens.
 const SERVER_WAIT: Duration = Duration::from_millis(300);

@@ -5,10 +5,9 @@
 
 pub mod coins;
 mod flow;
-pub mod judge;
-pub mod record;
-pub mod report;
 mod watch;
+
+pub use srwan_scenario::{judge, record, report};
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -172,7 +171,7 @@ impl<'a> Story<'a> {
         let done = self.act(&event.action);
         let at = self.origin.elapsed();
         self.record.events.insert(event.label.clone(), at);
-        self.tell_line("event", &format!("{}: {}", event.label, describe(&event.action)));
+        self.tell_line("event", &format!("{}: {}", event.label, event.action.text()));
         if let Err(error) = done {
             self.fault(&format!("event {}: {error:#}", event.label));
         }
@@ -363,7 +362,7 @@ impl<'a> Story<'a> {
 
     fn print_report(&self, scenario: &Scenario, verdicts: &[Verdict]) {
         if self.telling.json {
-            println!("{}", report::json(scenario, &self.record, verdicts));
+            println!("{}", report::json(SCHEMA, scenario, &self.record, verdicts));
         } else {
             print!("{}", report::text(scenario, &self.record, verdicts));
         }
@@ -407,58 +406,8 @@ fn admin_socket(lab: &Lab, router: &NodeName) -> std::path::PathBuf {
     lab.place().state(router).join(ADMIN_SOCKET)
 }
 
-/// What an event does, in words with figures.
-fn describe(action: &Action) -> String {
-    match action {
-        Action::Congest { links, impairment } => {
-            format!("{} {}", links_text(links), impairment_text(impairment))
-        }
-        Action::Fail { links } => format!("{} carries nothing", links_text(links)),
-        Action::Cut { flow, .. } => format!("the path of {flow} carries nothing"),
-        Action::Heal { links } => format!("{} as before", links_text(links)),
-        Action::Kill { node } => format!("{node} killed (SIGKILL)"),
-        Action::Stop { node } => format!("{node} told to stop"),
-        Action::Pause { node } => format!("{node} frozen"),
-        Action::Resume { node } => format!("{node} goes on"),
-        Action::Start { node } => format!("{node} started again"),
-        Action::Wipe { node } => format!("{node} lost its disk, but for its keys"),
-        Action::Exec { node, command } => format!("{node}: {}", command.join(" ")),
-    }
-}
-
-fn links_text(links: &[Direction]) -> String {
-    match links {
-        [one] => format!("{} -> {}", one.from, one.to),
-        [] => "no link".to_owned(),
-        [there, back] if there.from == back.to && there.to == back.from => {
-            format!("{} <-> {}", there.from, there.to)
-        }
-        many => format!("{} links", many.len()),
-    }
-}
-
-fn impairment_text(impairment: &Impairment) -> String {
-    let change = &impairment.change;
-    let mut parts = Vec::new();
-    if !impairment.add.is_zero() {
-        parts.push(format!("+{}", judge::millis(impairment.add)));
-    }
-    let chances = [
-        ("loss", change.loss),
-        ("duplication", change.duplicate),
-        ("reordering", change.reorder),
-        ("corruption", change.corrupt),
-    ];
-    for (what, chance) in chances {
-        parts.extend(chance.map(|chance| format!("{what} {:.1}%", chance.fraction() * 100.0)));
-    }
-    parts.extend(change.jitter.map(|jitter| format!("jitter {}", judge::millis(jitter))));
-    parts.extend(change.rate.map(|rate| format!("rate {rate}")));
-    parts.extend(change.mtu.map(|mtu| format!("mtu {mtu}")));
-    parts.extend(change.icmp.filter(|icmp| !icmp).map(|_| "no ICMP".to_owned()));
-    parts.join(", ")
-}
-
+/// Name of the form of the report.
+const SCHEMA: &str = "srwan.lab.report/1";
 /// Where routers answer, below their state directory.
 const ADMIN_SOCKET: &str = "router.sock";
 /// Events are at most this late.

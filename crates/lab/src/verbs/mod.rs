@@ -13,12 +13,13 @@ use anyhow::{Context, Result};
 
 use crate::cli::{
     CaptureArgs, DownArgs, EnterArgs, ExecArgs, FetchArgs, LabCommand, LabId, ScenarioArgs,
-    ScenarioVerb,
+    ScenarioVerb, VarietyArgs,
 };
 use crate::place::Place;
 use crate::plan::Plan;
 use crate::problem::{Code, Problem};
 use crate::scenario::{BitRate, Scenario, ScenarioError};
+use crate::variety::{client, server};
 use crate::{capture, fabric, fetch, forward, lab, privilege, process, soak, web};
 
 /// Does a verb; prints what went wrong; returns the exit code of the product's house rules.
@@ -58,6 +59,8 @@ fn dispatch(command: LabCommand, daemons: Option<PathBuf>) -> Result<i32> {
         LabCommand::Fabric(args) => fabric::run(&args.config).map(|()| 0),
         LabCommand::ServeHttp(args) => web::serve(args.listen).map(|()| 0),
         LabCommand::Fetch(args) => fetch(&args),
+        LabCommand::Variety(args) => variety(args).map(|()| 0),
+        LabCommand::ServeVariety(args) => server::serve(&args.addresses).map(|()| 0),
         LabCommand::Forward(args) => forward::run(&args.doors).map(|()| 0),
     }
 }
@@ -155,7 +158,7 @@ fn capture(args: &CaptureArgs) -> Result<()> {
 fn scenario(args: &ScenarioArgs) -> Result<()> {
     match (args.verb, &args.scenario) {
         (ScenarioVerb::List, _) => {
-            for (name, text) in crate::shipped() {
+            for (name, text) in crate::scenario::shipped() {
                 println!("{name:14} {}", Scenario::parse(text)?.title);
             }
             Ok(())
@@ -175,17 +178,27 @@ fn scenario(args: &ScenarioArgs) -> Result<()> {
 
 /// Text of a scenario that comes with the program, or of a file.
 fn scenario_text(name: &str) -> Result<String> {
-    let shipped = crate::shipped().iter().find(|(shipped, _)| *shipped == name);
+    let shipped = crate::scenario::shipped().iter().find(|(shipped, _)| *shipped == name);
     match shipped {
         Some((_, text)) => Ok((*text).to_owned()),
         None if name.contains(['/', '.']) => {
             std::fs::read_to_string(name).with_context(|| format!("cannot read {name}"))
         }
         None => {
-            let names: Vec<&str> = crate::shipped().iter().map(|(name, _)| *name).collect();
+            let names: Vec<&str> =
+                crate::scenario::shipped().iter().map(|(name, _)| *name).collect();
             Err(not_found(&format!("no scenario is called `{name}`"), &names).into())
         }
     }
+}
+
+fn variety(args: VarietyArgs) -> Result<()> {
+    let time = Duration::try_from_secs_f64(args.seconds).context("--seconds is not a time")?;
+    client::run(&client::Variety { pairs: args.pair, mtu: args.mtu, time }, print_line)
+}
+
+fn print_line(line: &fetch::Line) {
+    println!("{}", serde_json::to_string(line).expect("a line is plain data"));
 }
 
 fn fetch(args: &FetchArgs) -> Result<i32> {
@@ -200,9 +213,6 @@ fn fetch(args: &FetchArgs) -> Result<i32> {
         octets: args.bytes,
         interval: Duration::from_millis(args.interval_ms.max(1)),
     };
-    let lived = fetch::run(order, |line| {
-        let text = serde_json::to_string(line).expect("a line is plain data");
-        println!("{text}");
-    })?;
+    let lived = fetch::run(order, print_line)?;
     Ok(i32::from(!lived))
 }

@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use srwan_control::Preference;
 use srwan_ledger::amount::Amount;
 use srwan_node::KeyLife;
 use srwan_wire::id::{AccountKey, NodeKey};
@@ -294,7 +295,18 @@ fn policy(raw: &RawConfig, source: &Source) -> Result<Policy, Fault> {
         window: source.millis("policy.window_ms", policy.window_ms, 50..=60_000)?,
         hold_down: source.millis("policy.hold_down_ms", policy.hold_down_ms, 0..=3_600_000)?,
         relays_max: source.within("policy.relays_max", policy.relays_max, 0..=3)?,
+        preference: preference(&policy.prefer)
+            .ok_or_else(|| source.range("policy.prefer", format!("{:?}", policy.prefer)))?,
     })
+}
+
+fn preference(word: &str) -> Option<Preference> {
+    match word {
+        "direct-first" => Some(Preference::DirectFirst),
+        "fastest" => Some(Preference::Fastest),
+        "cheapest" => Some(Preference::Cheapest),
+        _ => None,
+    }
 }
 
 fn clock(raw: &RawConfig, source: &Source) -> Result<Clock, Fault> {

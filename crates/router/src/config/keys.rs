@@ -66,6 +66,7 @@ pub const KEYS: &[Key] = &[
     key("policy.window_ms", "300", Restart, "Length of a window, 50 to 60000 ms."),
     key("policy.hold_down_ms", "10000", Restart, "Pause between two switches, 0 to 3600000 ms."),
     key("policy.relays_max", "3", Restart, "Most relays of a path, 0 to 3."),
+    key("policy.prefer", "direct-first", Restart, "direct-first, fastest or cheapest."),
     key("multipath.endpoint", "", Restart, "Router to which several paths share the traffic."),
     key("multipath.mode", "flows", Restart, "\"flows\", \"packets\" (in turn) or \"copies\"."),
     key("multipath.paths", "2", Restart, "How many paths the router chooses, 2 to 4."),

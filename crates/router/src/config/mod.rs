@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use srwan_control::Preference;
 use srwan_node::KeyLife;
 use srwan_node::multipath::MultipathRule;
 use srwan_wire::id::{AccountKey, NodeKey};
@@ -131,6 +132,8 @@ pub struct Policy {
     pub hold_down: Duration,
     /// 0 to 3.
     pub relays_max: u8,
+    /// What is wanted of paths.
+    pub preference: Preference,
 }
 
 /// What is known of this host's clock.

@@ -158,6 +158,7 @@ pub struct RawPolicy {
     pub window_ms: u64,
     pub hold_down_ms: u64,
     pub relays_max: u8,
+    pub prefer: String,
 }
 
 /// `[[multipath]]`.
@@ -318,6 +319,7 @@ impl Default for RawPolicy {
             window_ms: 300,
             hold_down_ms: 10_000,
             relays_max: 3,
+            prefer: "direct-first".to_owned(),
         }
     }
 }

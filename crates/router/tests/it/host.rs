@@ -106,6 +106,7 @@ fn the_packet_filter_is_installed_whole_replaced_and_goes_with_its_owner() {
             "name = \"a\"\nstate_dir = \"/s\"\nlisten = \"0.0.0.0:4766\"\n\
              endpoints = [\"198.18.1.1:4766\"]\n[controller]\nurl = \"http://127.0.0.1:1\"\n\
              key = \"{}\"\n[site]\nprefixes = [\"198.18.1.0/24\", \"2001:db8:1::/48\"]\n\
+             [destinations]\nwatch = [\"203.0.113.0/24\"]\n\
              [egress]\nenabled = true\nports = [53, 80, 443]\n\
              [srv6]\nmode = \"kernel\"\nblock = \"fd53::/48\"\ninterfaces = [\"up0\", \"up1\"]\n\
              policies = [{{ prefix = \"198.18.9.0/24\", segments = [\"fd53:0:0:0:7001::\"] }}]\n",

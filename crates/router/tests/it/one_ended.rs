@@ -59,7 +59,8 @@ impl Headend {
         let text = format!(
             "name = \"a\"\nstate_dir = {:?}\nlisten = \"0.0.0.0:4766\"\n\
              endpoints = [\"198.18.1.1:4766\"]\n[controller]\nurl = \"http://127.0.0.1:1\"\n\
-             key = \"{}\"\n[site]\nprefixes = [\"198.18.1.0/24\"]\n",
+             key = \"{}\"\n[site]\nprefixes = [\"198.18.1.0/24\"]\n\
+             [destinations]\nwatch = [\"203.0.113.0/24\"]\n",
             dir.path(),
             "01".repeat(32)
         );

@@ -1,5 +1,6 @@
 //! The main story and its neighbours, with real routers and the real ledger in virtual time.
 
+mod failover;
 mod money;
 mod mtu;
 mod multipath;
@@ -7,4 +8,6 @@ mod one_ended;
 mod paths;
 mod rekey;
 mod restart;
+mod score;
+mod story;
 mod swarm;

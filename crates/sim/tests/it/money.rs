@@ -47,6 +47,21 @@ fn relay_and_endpoint_earn_what_the_payer_signed_and_the_endpoint_delivered() {
 }
 
 #[test]
+fn fast_traffic_is_signed_for_in_larger_steps() {
+    let mut world = engaged(6);
+    let before = world.log.len();
+    // 62 MB at 2 Gbit/s: 59 steps of a stranger's MiB.
+    send(&mut world, 60_000, Duration::from_micros(4));
+    world.run(Duration::from_secs(1));
+    let arrived = world.delivered.iter().filter(|d| d.router == 2).count();
+    assert_eq!(arrived, 60_001, "nothing waited for a signature");
+    let stored =
+        |logged: &&Logged| logged.router == 1 && matches!(logged.event, NodeEvent::Store(_));
+    let stored = world.log[before..].iter().filter(stored).count();
+    assert!((5..30).contains(&stored), "{stored} receipts and deliveries were kept");
+}
+
+#[test]
 fn a_halted_ledger_stops_no_paid_traffic_within_the_cap() {
     let mut world = engaged(2);
     world.bank.halted = true;

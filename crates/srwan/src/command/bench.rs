@@ -1,6 +1,7 @@
 //! `srwan bench ...`
 
 mod net;
+mod strain;
 
 use crate::exit::Exit;
 use crate::output::Output;
@@ -14,6 +15,15 @@ pub enum BenchVerb {
     Net(net::Net),
     /// Validators under load, beside the engine alone: finality, tickets a second, memory, disk.
     Ledger(ledger::LedgerArgs),
+    /// Send garbage to routers' ports at full speed while a flow goes on, and judge what came of it.
+    Flood(strain::Flood),
+    /// How far the matrix moves while a relay is under full load.
+    Load(strain::Load),
+    /// Fill a router's tables: memory of an idle peer, look-ups among a million destinations. Needs no root.
+    Scale(strain::Scale),
+    /// Be the sender of garbage.
+    #[command(hide = true)]
+    Garbage(strain::Garbage),
     /// Do a number of packets up to a step, for tools that count instructions.
     #[command(hide = true)]
     Packets(net::Packets),
@@ -35,6 +45,10 @@ impl BenchVerb {
                 output.answer(&report, ledger::Report::text)?;
                 Ok(Exit::Ok)
             }
+            Self::Flood(args) => args.run(output),
+            Self::Load(args) => args.run(output),
+            Self::Scale(args) => args.run(output),
+            Self::Garbage(args) => args.run(),
             Self::Packets(args) => args.run(),
             Self::EngineNode { order } => {
                 ledger::empty::run(ledger::empty::read(&order)?)?;

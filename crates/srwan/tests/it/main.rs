@@ -13,4 +13,5 @@ mod readme;
 mod recorded;
 mod router;
 mod run;
+mod score;
 mod wallet;

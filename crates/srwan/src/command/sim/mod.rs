@@ -2,7 +2,10 @@
 
 mod adversaries;
 mod bench;
+mod failover;
+mod list;
 mod run;
+mod score;
 mod swarm;
 
 use crate::exit::Exit;
@@ -12,8 +15,15 @@ use clap::Subcommand;
 /// `srwan sim ...`
 #[derive(Subcommand)]
 pub enum SimVerb {
-    /// Run the swarm: each seed draws a WAN, what goes wrong and who attacks, and is judged.
+    /// Run a scenario of the lab in virtual time and judge it the same way, or the swarm: many seeds, each of which
+    /// draws a WAN, what goes wrong and who attacks.
     Run(run::Run),
+    /// The scenarios that come with the program, and which of them need the lab.
+    List,
+    /// Paths that die by the thousand, and hours in which none does: how long, how often, and what it costs.
+    Failover(failover::Failover),
+    /// Score detection, path choice, grouping and forecasts on real measurements.
+    Score(score::Score),
     /// Play every attack that is known, and tell what it gains, who is quarantined and when.
     Adversaries(adversaries::Adversaries),
     /// Measure how many events a second the simulator does here, on one core.
@@ -25,6 +35,9 @@ impl SimVerb {
     pub fn run(self, output: Output) -> anyhow::Result<Exit> {
         match self {
             Self::Run(args) => args.run(output),
+            Self::List => list::run(output),
+            Self::Failover(args) => args.run(output),
+            Self::Score(args) => args.run(output),
             Self::Adversaries(args) => args.run(output),
             Self::Bench(args) => args.run(output),
         }

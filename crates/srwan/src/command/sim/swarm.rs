@@ -2,7 +2,6 @@
 
 use crate::exit::Exit;
 use crate::output::Output;
-use clap::Args;
 use serde_json::json;
 use srwan_sim::swarm::{self, Batch, Report};
 use std::num::NonZeroUsize;
@@ -10,31 +9,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Instant;
 
-/// Which seeds.
-#[derive(Args)]
-pub struct Seeds {
-    /// How many seeds.
-    #[arg(long, default_value_t = 600)]
-    seeds: u64,
-    /// Only this seed; with `--seeds`, the first of them.
-    #[arg(long)]
-    seed: Option<u64>,
-}
+/// How many seeds the gate runs, and so does who names none.
+const SEEDS: u64 = 600;
 
-impl Seeds {
-    /// The first one and how many: a seed alone is one.
-    fn range(&self) -> std::ops::Range<u64> {
-        let is_default = self.seeds == 600;
-        let first = self.seed.unwrap_or(0);
-        let count = if self.seed.is_some() && is_default { 1 } else { self.seeds };
-        first..first.saturating_add(count)
-    }
-}
-
-/// Runs the seeds on all cores, prints what they came to, and judges.
-pub fn run(seeds: Seeds, output: Output) -> anyhow::Result<Exit> {
+/// Runs the seeds on all cores, prints what they came to, and judges: `first` and those after it; `first` alone if it
+/// is named without a count.
+pub fn run(first: Option<u64>, count: Option<u64>, output: Output) -> anyhow::Result<Exit> {
+    let count = count.unwrap_or(if first.is_some() { 1 } else { SEEDS });
+    let first = first.unwrap_or(0);
     let begun = Instant::now();
-    let mut reports = on_all_cores(seeds.range(), output);
+    let mut reports = on_all_cores(first..first.saturating_add(count), output);
     reports.sort_by_key(|report| report.seed);
     let mut batch = Batch::default();
     reports.into_iter().for_each(|report| batch.add(report));
