@@ -20,7 +20,7 @@ const TEST_LIMIT: Duration = Duration::from_secs(25 * 60);
 /// The sum of `cargo test`'s closing lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    passed: u64,
+    pub passed: u64,
     failed: u64,
     skipped: u64,
 }

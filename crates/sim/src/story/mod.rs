@@ -29,7 +29,7 @@ use srwan_scenario::judge::{self, Outcome, Verdict, seconds};
 use srwan_scenario::record::{FlowLog, Record, Sums};
 use srwan_scenario::report;
 use srwan_scenario::{Action, Direction, Event, Flow, Impairment, NodeName, Scenario, Way};
-use srwan_wire::time::{Instant, Timestamp};
+use srwan_wire::time::Instant;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use transfer::{End, Transfer};
