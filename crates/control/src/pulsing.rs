@@ -279,7 +279,8 @@ impl Control {
         }
     }
 
-    /// Calls a member that is reached over relays directly now and then, and goes back to the relays if that does not help.
+    /// Calls a member that is reached over relays directly now and then, and goes back to the relays if that does not
+    /// help.
     fn try_direct(&mut self, peer: NodeId, now: Instant) {
         let Some(member) = self.members.get_mut(&peer) else { return };
         let Some((via, _)) = member.via.clone().filter(|_| member.reach == Some(Reach::Relayed))

@@ -1,6 +1,7 @@
 //! Outsiders and an insider: what they catch, replay, make up and seal.
 //!
-//! An outsider sits on the links before one router: it sees what arrives there and sends what it likes, from addresses of
+//! An outsider sits on the links before one router: it sees what arrives there and sends what it likes, from
+//! addresses of
 //! 192.0.2.0/24 or from those of others. An insider is a member that has its link keys read out of its router (the product
 //! hands them to programs in network drivers), and tags headers as it likes.
 
@@ -109,8 +110,8 @@ impl World {
         sent
     }
 
-    /// Floods the router with the handshakes that were caught, from many strangers, until it is under load; then come as
-    /// many whose mac1 is wrong. Returns how many were sent.
+    /// Floods the router with the handshakes that were caught, from many strangers, until it is under load; then come
+    /// as many whose mac1 is wrong. Returns how many were sent.
     pub fn flood(&mut self, most: u16) -> usize {
         let is_call = |one: &&Caught| kind(&one.bytes) == Kind::Handshake && one.bytes.len() == 148;
         let calls: Vec<Caught> = self.outsider.caught.iter().filter(is_call).cloned().collect();
@@ -157,8 +158,8 @@ impl World {
         }
     }
 
-    /// The insider sends a control message whose list of SIDs (endpoint first) is what it likes, all of them still to be
-    /// visited; returns whether it has a link to `first`.
+    /// The insider sends a control message whose list of SIDs (endpoint first) is what it likes, all of them still to
+    /// be visited; returns whether it has a link to `first`.
     pub fn insider_lists(&mut self, first: NodeId, sids: &[u32]) -> bool {
         let Some(insider) = &self.insider else { return false };
         let Some(link) = insider.adjacencies.get(&first) else { return false };

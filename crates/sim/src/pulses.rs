@@ -1,7 +1,7 @@
 //! Very many routers at pulse level: the control machines alone, each group of which exchanges its rows.
 //!
-//! There are no packets, no sessions and no paths of interest; a message is handed over as it is, after the delay of the
-//! link. What is left is what a controller's whole domain costs: measuring, signing, telling, reading, keeping.
+//! There are no packets, no sessions and no paths of interest; a message is handed over as it is, after the delay of
+//! the link. What is left is what a controller's whole domain costs: measuring, signing, telling, reading, keeping.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -33,6 +33,16 @@ impl Pulses {
     pub fn new(groups: u32, members: u32, seed: u64) -> Self {
         let group = |index| Group::new(index, members.min(100), seed ^ u64::from(index) << 32);
         Self { groups: (1..=groups).map(group).collect() }
+    }
+
+    /// The same, dealt out to so many: groups know nothing of each other, so each share can have a core of its own.
+    #[must_use]
+    pub fn deal(self, shares: usize) -> Vec<Self> {
+        let mut dealt: Vec<Self> =
+            (0..shares.max(1)).map(|_| Self { groups: Vec::new() }).collect();
+        let count = dealt.len();
+        self.groups.into_iter().enumerate().for_each(|(at, g)| dealt[at % count].groups.push(g));
+        dealt
     }
 
     /// Lets `length` pass in every group; returns how many messages arrived. Groups know nothing of each other, so one

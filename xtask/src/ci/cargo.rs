@@ -20,7 +20,7 @@ const TEST_LIMIT: Duration = Duration::from_secs(25 * 60);
 /// The sum of `cargo test`'s closing lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    pub passed: u64,
+    passed: u64,
     failed: u64,
     skipped: u64,
 }
@@ -33,11 +33,6 @@ impl Tally {
             failed: self.failed + other.failed,
             skipped: self.skipped + other.skipped,
         }
-    }
-
-    /// Whether no test ran.
-    pub fn is_vacuous(self) -> bool {
-        self.passed + self.failed == 0
     }
 
     /// Adds a line of the form `test result: ok. 3 passed; 0 failed; 1 ignored; ..`, and nothing for any other line.

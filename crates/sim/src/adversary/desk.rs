@@ -1,7 +1,7 @@
 //! The controller's desk: the exchange, and what shells carry to and from it.
 //!
-//! Every pulse interval the group's reporter sends what it holds, as `srwan-router` does; a changed roster goes to every
-//! router that is in it.
+//! Every pulse interval the group's reporter sends what it holds, as `srwan-router` does; a changed roster goes to
+//! every router that is in it.
 
 use crate::builder::number;
 use crate::world::World;

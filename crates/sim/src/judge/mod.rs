@@ -1,9 +1,9 @@
 //! The checkers: they stand outside the code under test and believe nothing of it.
 //!
-//! They see what a wire-tapper, the hosts and the shells see: every datagram before and after each router, every packet
-//! that a host sent or got, every event. They read datagrams by their own offsets ([`crate::header`]), keep books of
-//! their own, and say what must not be. `wire` looks at datagrams, `hosts` at packets, `paths` at where traffic goes and
-//! what that rests on, `money` at tickets and coins.
+//! They see what a wire-tapper, the hosts and the shells see: every datagram before and after each router, every
+//! packet that a host sent or got, every event. They read datagrams by their own offsets ([`crate::header`]), keep
+//! books of their own, and say what must not be. `wire` looks at datagrams, `hosts` at packets, `paths` at where
+//! traffic goes and what that rests on, `money` at tickets and coins.
 //!
 //! A broken promise is a [`Violation`]; what was seen at all is counted in [`Tally`], because a run in which nothing
 //! happened shows nothing.

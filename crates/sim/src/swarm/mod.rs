@@ -1,9 +1,9 @@
 //! The swarm: each seed draws a topology, what goes wrong, who attacks and what hosts send, and is judged.
 //!
-//! Phase 1 is about safety: faults come and go, nothing may be believed, delivered, counted or claimed that should not
-//! be. Phase 2 is about liveness: everything is healed, and what should work by then must work; what is still pending at
-//! the end is a failure. `draw` is the plan of a seed, `course` its execution, `batch` many seeds and what they must have
-//! shown together.
+//! Phase 1 is about safety: faults come and go, nothing may be believed, delivered, counted or claimed that should
+//! not be. Phase 2 is about liveness: everything is healed, and what should work by then must work; what is still
+//! pending at the end is a failure. `draw` is the plan of a seed, `course` its execution, `batch` many seeds and what
+//! they must have shown together.
 
 mod batch;
 mod course;

@@ -97,8 +97,8 @@ fn heal(ms: u64) {
     assert!(is_up(&world) && world.view(0).matrix.is_full(), "the direct path is measured again");
 }
 
-/// Found by the swarm (seeds 312, 320, 325): routers that had met over a relay while the direct path was cut never tried
-/// it again, and its cells of the matrix stayed empty until the next roster.
+/// Found by the swarm (seeds 312, 320, 325): routers that had met over a relay while the direct path was cut never
+/// tried it again, and its cells of the matrix stayed empty until the next roster.
 #[test]
 fn a_direct_path_that_heals_is_found_again_by_routers_that_met_over_a_relay() {
     heal(20);

@@ -7,6 +7,8 @@ use serde_json::json;
 use srwan_sim::bench::{Busy, Ran};
 use srwan_sim::pulses::Pulses;
 use srwan_sim::swarm;
+use std::num::NonZeroUsize;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// Arguments of `sim bench`.
@@ -27,7 +29,7 @@ pub struct Bench {
 const SEEDS: u64 = 10;
 
 impl Bench {
-    /// Measures on one core, and prints.
+    /// Measures on one core, the groups at pulse level on all, and prints.
     pub fn run(self, output: Output) -> anyhow::Result<Exit> {
         let mut busy = Busy::new(1);
         let begun = Instant::now();
@@ -65,19 +67,35 @@ const PULSE_MEASURED: Duration = Duration::from_secs(60);
 
 impl Pulsed {
     fn measure(groups: u32, output: Output) -> Self {
-        let mut pulses = Pulses::new(groups, 100, 1);
-        pulses.run(PULSE_WARM_UP);
+        let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let mut shares = Pulses::new(groups, 100, 1).deal(cores);
+        on_a_core_each(&mut shares, PULSE_WARM_UP);
         output.progress("the groups are warm");
         let begun = Instant::now();
-        let messages = pulses.run(PULSE_MEASURED);
+        let messages = on_a_core_each(&mut shares, PULSE_MEASURED);
         let seconds = begun.elapsed().as_secs_f64();
-        Self { groups, messages, seconds, is_full: pulses.is_full() }
+        Self { groups, messages, seconds, is_full: shares.iter().all(Pulses::is_full) }
     }
 
     /// Virtual seconds a second.
     fn speed(&self) -> f64 {
         PULSE_MEASURED.as_secs_f64() / self.seconds
     }
+}
+
+/// Lets `length` pass in all shares at once; how many messages arrived.
+fn on_a_core_each(shares: &mut [Pulses], length: Duration) -> u64 {
+    thread::scope(|scope| {
+        let runs: Vec<_> = shares.iter_mut().map(|one| scope.spawn(|| one.run(length))).collect();
+        runs.into_iter().map(|run| run.join().expect("a machine does not panic")).sum()
+    })
+}
+
+/// The most memory that this process had. **Units:** MiB.
+fn memory_mib() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kib| kib / 1_024)
 }
 
 impl Rates {
@@ -102,6 +120,7 @@ impl Rates {
             "pulse_messages": self.pulses.messages,
             "pulse_seconds": self.pulses.seconds,
             "pulse_speed": self.pulses.speed(),
+            "memory_mib": memory_mib(),
             "pulse_full": self.pulses.is_full,
             "swarm_seeds": SEEDS,
             "swarm_seconds": self.swarm_s,
@@ -114,7 +133,7 @@ impl Rates {
         format!(
             "relay: {} packets in {:.2} s, {events:.0} events/s, {packets:.0} packets/s\n\
              swarm: {SEEDS} seeds in {:.2} s, {of_swarm:.0} events/s\n\
-             pulses: {} routers, {} messages in {:.2} s, {:.1} x real time",
+             pulses: {} routers, {} messages in {:.2} s, {:.2} x real time on all cores, {} MiB at most",
             self.ran.packets,
             self.packets_s,
             self.swarm_s,
@@ -122,6 +141,7 @@ impl Rates {
             self.pulses.messages,
             self.pulses.seconds,
             self.pulses.speed(),
+            memory_mib().map_or("?".to_owned(), |mib| mib.to_string()),
         )
     }
 }

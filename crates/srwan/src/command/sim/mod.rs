@@ -26,7 +26,7 @@ pub enum SimVerb {
     Score(score::Score),
     /// Play every attack that is known, and tell what it gains, who is quarantined and when.
     Adversaries(adversaries::Adversaries),
-    /// Measure how many events a second the simulator does here, on one core.
+    /// Measure how many events a second the simulator does here.
     Bench(bench::Bench),
 }
 
