@@ -6,9 +6,10 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::AsRawFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -56,6 +57,9 @@ pub fn run(fetch: Fetch, mut print: impl FnMut(&Line)) -> Result<bool> {
     let start = Instant::now();
     let stream = connect(fetch.server)?;
     let progress = Arc::new(Progress::default());
+    if fetch.upload {
+        let _first = progress.upload.set(stream.try_clone()?);
+    }
     let ended = start_transfer(fetch, stream, Arc::clone(&progress));
     start_echo(fetch.server, Arc::clone(&progress));
     let mut last = (Instant::now(), 0);
@@ -65,7 +69,7 @@ pub fn run(fetch: Fetch, mut print: impl FnMut(&Line)) -> Result<bool> {
             Err(RecvTimeoutError::Timeout) => (start.elapsed() >= fetch.time).then_some(None),
             Err(RecvTimeoutError::Disconnected) => Some(Some("the transfer stopped".to_owned())),
         };
-        let bytes = progress.octets.load(Ordering::Relaxed);
+        let bytes = progress.arrived();
         print(&progress_line(start, &mut last, bytes, &progress));
         if let Some(error) = end {
             let survived = error.is_none();
@@ -77,8 +81,31 @@ pub fn run(fetch: Fetch, mut print: impl FnMut(&Line)) -> Result<bool> {
 
 #[derive(Default)]
 struct Progress {
+    /// Read, or taken by the kernel.
     octets: AtomicU64,
+    arrived: AtomicU64,
+    /// The connection of an upload.
+    upload: OnceLock<TcpStream>,
     echoes: Mutex<Vec<Duration>>,
+}
+
+impl Progress {
+    /// Octets that are at the other end: of an upload those that it has acknowledged. The kernel takes megabytes that
+    /// it cannot send, so counting those would hide a silence of seconds.
+    fn arrived(&self) -> u64 {
+        let taken = self.octets.load(Ordering::Relaxed);
+        let waiting = self.upload.get().map_or(0, unacknowledged);
+        let arrived = taken.saturating_sub(waiting);
+        self.arrived.fetch_max(arrived, Ordering::Relaxed).max(arrived)
+    }
+}
+
+/// Octets in the queue of a connection that its other end has not acknowledged. Source: tcp(7), `SIOCOUTQ`.
+fn unacknowledged(stream: &TcpStream) -> u64 {
+    let mut octets: libc::c_int = 0;
+    // SAFETY: the descriptor is open for the whole call, and the request writes one `int` to a live one.
+    let result = unsafe { libc::ioctl(stream.as_raw_fd(), libc::TIOCOUTQ, &raw mut octets) };
+    if result == 0 { u64::try_from(octets).unwrap_or(0) } else { 0 }
 }
 
 fn progress_line(
@@ -145,7 +172,7 @@ fn download(fetch: Fetch, mut stream: TcpStream, progress: &Progress) -> Result<
     Ok(())
 }
 
-/// Counts what the kernel took; the server checks what arrived.
+/// Counts what the kernel took; the server checks what arrives.
 fn upload(fetch: Fetch, stream: &TcpStream, progress: &Progress) -> Result<()> {
     let count = fetch.octets.unwrap_or(u64::MAX);
     let mut writer = stream;

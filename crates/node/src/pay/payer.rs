@@ -7,6 +7,9 @@
 //!     +-----------------------+----------> dropped       +--> Stalled ---------------------+
 //! ```
 //!
+//! A ready lane whose path is no longer wanted rests for a while instead of ending: a lane that ends keeps its cap from
+//! the escrow until its claim window is over, days later, and a path that was left is often the next to be taken.
+//!
 //! Receipts run one step ahead of the traffic, so that payees at the end of a long path always hold one for what
 //! arrives. That exposes nothing: what is paid is the lesser of the receipt and the endpoint's delivery.
 
@@ -24,9 +27,9 @@ use srwan_wire::time::Instant;
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-/// Lanes that this router pays for at once. Each holds coins; 64 covers 16 endpoints with an active and a standby
-/// path, each with a successor.
-pub const PAID_LANES_MAX: usize = 64;
+/// Lanes that this router pays for at once. Each holds coins; 72 covers 16 endpoints with an active and a standby
+/// path, each with a successor, and eight lanes that rest.
+pub const PAID_LANES_MAX: usize = 72;
 
 /// Between two set-up messages to a hop that did not answer: about one intercontinental round trip.
 const SETUP_RETRY: Duration = Duration::from_millis(200);
@@ -47,6 +50,14 @@ const RECEIPT_RETRY: Duration = Duration::from_millis(250);
 /// Receipts should lie at least this far apart: fast traffic gets larger steps, up to [`RECEIPT_STEP`], so that signing
 /// and checking do not cost the packet threads more the faster it is. At 4 Gbit/s it is 50 a second, before 430.
 const RECEIPT_PACE: Duration = Duration::from_millis(20);
+
+/// Lanes that rest at once; beyond it the one that rests longest ends. At the usual cap of a twentieth they hold two
+/// fifths of the escrow.
+const RESTING_MAX: usize = 8;
+
+/// A lane that nobody wanted for this long ends: much longer than outages that come back, much shorter than a claim
+/// window.
+const REST_MAX: Duration = Duration::from_secs(600);
 
 /// What is left of a cap when its lane is left: traffic of 20 Mbit/s between two looks at it, and many times the
 /// largest packet. **Units:** octets; a small lane leaves an eighth.
@@ -118,6 +129,8 @@ struct PaidLane {
     /// Cap of the lane that is to follow this one. **Units:** base.
     successor_cap: u64,
     shortfall: Shortfall,
+    /// Since when nobody wants its path.
+    rests_since: Option<Instant>,
 }
 
 struct HopState {
@@ -146,6 +159,7 @@ impl Payer {
         let Some(path) = path_of(hops) else { return };
         match self.usable(&path) {
             Some((label, lane)) if lane.phase == Phase::Ready => {
+                self.wake(label);
                 self.out.push_back(PayAction::Phase { path, label, phase: LanePhase::Ready });
             }
             Some(_) => {}
@@ -153,12 +167,34 @@ impl Payer {
         }
     }
 
-    /// The path is no longer wanted: its lanes end.
+    fn wake(&mut self, label: LaneLabel) {
+        if let Some(lane) = self.lanes.get_mut(&label) {
+            lane.rests_since = None;
+        }
+    }
+
+    /// The path is no longer wanted: its ready lane rests, others end.
     pub fn unwant(&mut self, path: &PathKey, now: Instant) {
         for lane in self.lanes.values_mut().filter(|lane| lane.path == *path) {
-            lane.end(now, &mut self.out);
+            match lane.phase {
+                Phase::Ready => lane.rests_since = lane.rests_since.or(Some(now)),
+                _ => lane.end(now, &mut self.out),
+            }
         }
         self.drop_never_opened(path);
+        self.end_longest_resting(now);
+    }
+
+    fn end_longest_resting(&mut self, now: Instant) {
+        let mut resting: Vec<_> =
+            self.lanes.iter().filter_map(|(label, lane)| Some((lane.rests()?, *label))).collect();
+        resting.sort_unstable();
+        let too_many = resting.len().saturating_sub(RESTING_MAX);
+        for (_, label) in resting.into_iter().take(too_many) {
+            if let Some(lane) = self.lanes.get_mut(&label) {
+                lane.end(now, &mut self.out);
+            }
+        }
     }
 
     /// Ends every lane: the router is leaving.
@@ -255,6 +291,7 @@ impl Payer {
         self.lanes
             .iter()
             .filter(|(label, lane)| lane.phase == Phase::Ready && worn(**label, lane))
+            .filter(|(_, lane)| lane.rests().is_none())
             .filter(|(_, lane)| {
                 !has_successor(&lane.path) && !self.refused.contains_key(&lane.path)
             })
@@ -348,9 +385,11 @@ impl Payer {
         if lane.phase != Phase::Ready {
             return;
         }
-        let path = lane.path.clone();
+        let (path, rests) = (lane.path.clone(), lane.rests().is_some());
         lane.end(now, &mut self.out);
-        self.out.push_back(PayAction::Phase { path, label, phase: LanePhase::Stalled });
+        if !rests {
+            self.out.push_back(PayAction::Phase { path, label, phase: LanePhase::Stalled });
+        }
     }
 
     fn drop_never_opened(&mut self, path: &PathKey) {
@@ -372,6 +411,9 @@ impl Payer {
                 lane.ask_hops((self.me, self.account.public()), label, &mut self.out, now)
             }
             Phase::Ready if loses || lane.is_used_up(sent) || lane.has_silent_hop(now) => {
+                self.stall(label, now);
+            }
+            Phase::Ready if lane.rests().is_some_and(|since| now.since(since) > REST_MAX) => {
                 self.stall(label, now);
             }
             Phase::Ready => {
@@ -422,6 +464,7 @@ impl PaidLane {
             delivered: Octets(0),
             successor_cap: terms.cap.saturating_mul(2),
             shortfall: Shortfall::default(),
+            rests_since: None,
         }
     }
 
@@ -480,6 +523,11 @@ impl PaidLane {
     fn step(&self) -> u64 {
         let trusted = self.hops.iter().all(|h| h.credit.is_some_and(|c| c >= RECEIPT_STEP));
         if trusted { RECEIPT_STEP.0 } else { RECEIPT_STEP_STRANGER.0 }
+    }
+
+    /// Since when it rests: it is ready, and nobody wants its path.
+    fn rests(&self) -> Option<Instant> {
+        self.rests_since.filter(|_| self.phase == Phase::Ready)
     }
 
     /// Whether so little of the cap is left that packets would soon be dropped: this router drops the one that goes

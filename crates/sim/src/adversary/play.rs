@@ -10,7 +10,7 @@ use crate::net::Link;
 use crate::world::{World, WorldConfig};
 use srwan_node::NodeEvent;
 use srwan_wire::id::{NodeId, Octets};
-use srwan_wire::receipt::{DeliveryBody, Signed};
+use srwan_wire::receipt::{DeliveryBody, ReceiptBody, Signed};
 use srwan_wire::roster::Member;
 use srwan_wire::time::Instant;
 use std::time::Duration;
@@ -202,14 +202,15 @@ impl Stage {
         self.world.behaviour = Some(behaviour);
     }
 
-    /// Evidence for ten times as many octets, with the endpoint's word made up.
+    /// Tickets for ten times as many octets as the payer's receipt says, with the endpoint's word made up; this shell
+    /// does not wait until one would settle.
     fn inflate(&mut self) {
         for mut evidence in self.world.shell(CHEAT).disk.owed() {
-            let Some(delivery) = evidence.delivery else { continue };
-            let octets = Octets(delivery.body.octets.0.saturating_mul(10));
-            let body = DeliveryBody { octets, ..delivery.body };
+            let ReceiptBody { chain, lane, path, octets, .. } = evidence.receipt.body;
+            let octets = Octets(octets.0.saturating_mul(10));
+            let body = DeliveryBody { chain, lane, path, octets };
             evidence.delivery = Some(Signed::new(body, self.world.account_secret(CHEAT)));
-            self.world.bank.handle(CHEAT, &NodeEvent::Settle(evidence));
+            self.world.bank.hand_in(CHEAT, &evidence);
         }
     }
 

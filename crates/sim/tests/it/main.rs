@@ -1,5 +1,6 @@
 //! The main story and its neighbours, with real routers and the real ledger in virtual time.
 
+mod cheats;
 mod failover;
 mod money;
 mod mtu;

@@ -188,3 +188,40 @@ fn a_lane_whose_cap_is_used_up_while_the_ledger_is_halted_is_left_for_the_defaul
     world.run(Duration::from_secs(60));
     assert!(world.host_sends(0, 2, b"engaged again"));
 }
+
+#[test]
+fn a_path_that_is_taken_again_is_paid_with_the_lane_that_it_had() {
+    let mut world = World::new(&WorldConfig::new(6), 31);
+    for relay in 1..5 {
+        world.link(0, relay, Link::with_owd_ms(20 + u64::try_from(relay).unwrap()));
+        world.link(relay, 5, Link::with_owd_ms(20));
+    }
+    world.link(0, 5, Link::with_owd_ms(30));
+    world.run(Duration::from_secs(20));
+    for _ in 0..12 {
+        let view = world.view(0);
+        let watched = view.endpoints.iter().find(|one| one.node.get() == 6);
+        let engaged = watched.and_then(|one| one.engaged.as_ref()).map(|path| path.relays()[0]);
+        let next = engaged.map_or(5, |relay| usize::try_from(relay.get()).unwrap() - 1);
+        set_up(&mut world, next, false);
+        world.run(Duration::from_secs(3));
+        set_up(&mut world, next, true);
+        world.run(Duration::from_secs(3));
+    }
+    let opened = world.log.iter().filter(|logged| logged.router == 0);
+    let opened = opened.filter_map(|logged| match &logged.event {
+        NodeEvent::OpenLane(request) => Some(request.path),
+        _ => None,
+    });
+    let mut paths: Vec<_> = opened.collect();
+    let count = paths.len();
+    paths.sort_unstable();
+    paths.dedup();
+    assert!(paths.len() >= 4 && paths.len() == count, "{count} lanes for {} paths", paths.len());
+}
+
+fn set_up(world: &mut World, to: usize, up: bool) {
+    for (from, to) in [(0, to), (to, 0)] {
+        world.change_link(from, to, |link| link.up = up);
+    }
+}
