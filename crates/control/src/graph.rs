@@ -53,6 +53,17 @@ pub(crate) fn loss_cost(loss: Loss) -> Cost {
     i64::try_from(lost * LOSS_COST_NS / (1_000_000 - lost)).unwrap_or(i64::MAX)
 }
 
+/// Standard error of the difference of two [`loss_cost`]s, if both paths lose alike: that of two shares with a common
+/// probability `p` (lost and all outcomes of each are given), times the slope `1 / (1 - p)^2` of the cost.
+pub(crate) fn loss_cost_error(seen: [(u64, u64); 2]) -> Cost {
+    let [(lost, of), (other_lost, other_of)] = seen.map(|(lost, of)| (lost, of.max(1)));
+    let pooled = (lost + other_lost) * 1_000_000 / (of + other_of);
+    let lost = pooled.min(LOSS_PPM_MAX);
+    let arrived = 1_000_000 - lost;
+    let error_ppm = (lost * arrived / of + lost * arrived / other_of).isqrt();
+    i64::try_from(error_ppm * LOSS_COST_NS / arrived * 1_000_000 / arrived).unwrap_or(i64::MAX)
+}
+
 /// What a variation of the delay costs.
 pub(crate) fn jitter_cost(jitter: Duration) -> Cost {
     i64::try_from(jitter.as_nanos()).unwrap_or(UNKNOWN)

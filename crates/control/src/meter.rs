@@ -21,6 +21,9 @@ use srwan_wire::time::{Instant, Owd};
 /// Outcomes kept for the loss estimate: 20 s at 10 Hz, so that 5 % is known to 1.5 %.
 const OUTCOMES_MAX: usize = 200;
 
+/// Outcomes since loss began that say how great it is: one second.
+const SPELL_OUTCOMES_MIN: u64 = 10;
+
 /// Outcomes that a loss estimate needs before it may raise the misses.
 const OUTCOMES_MIN: usize = 50;
 
@@ -314,7 +317,17 @@ impl PathMeter {
     }
 
     pub(crate) fn loss(&self) -> Loss {
-        Loss::of(count(self.lost), count(self.outcomes.len()))
+        let (lost, all) = self.losses();
+        Loss::of(lost, all)
+    }
+
+    /// Lost probes, and all of which it is known: those since the loss began, if it began within the window, since what
+    /// was before says nothing of it.
+    pub(crate) fn losses(&self) -> (u64, u64) {
+        let window = (count(self.lost), count(self.outcomes.len()));
+        let spell = self.spell.losses();
+        let is_told = self.conditions.lossy && (SPELL_OUTCOMES_MIN..window.1).contains(&spell.1);
+        if is_told { spell } else { window }
     }
 
     /// The loss, if there are outcomes enough to say; else none.
@@ -446,6 +459,11 @@ impl Spell {
             self.until_last_loss += self.streak + 1;
             self.streak = 0;
         }
+    }
+
+    /// Lost, and all.
+    fn losses(self) -> (u64, u64) {
+        (self.lost, self.until_last_loss + self.streak)
     }
 
     /// Arrivals have gone on for longer than the loss of this spell would let them.

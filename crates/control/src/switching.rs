@@ -19,7 +19,7 @@ use srwan_wire::time::{Instant, Owd};
 use crate::choice::margin;
 use crate::config::PolicyConfig;
 use crate::decision::Cause;
-use crate::graph::{Cost, jitter_cost, loss_cost};
+use crate::graph::{Cost, jitter_cost, loss_cost, loss_cost_error};
 use crate::track::Track;
 
 /// Departures are remembered for this long, and that many.
@@ -29,6 +29,10 @@ const DEPARTURES_MAX: usize = 8;
 /// Windows whose median is the lead that the return is judged by: about five seconds, so that a
 /// path that healed counts as well after half of that, and a lucky window does not.
 const LEADS_MAX: usize = 16;
+
+/// Standard errors by which the losses of two paths have to differ: among ten paths that lose alike the best looks better
+/// than another by about two.
+const LOSS_ERRORS: Cost = 3;
 
 /// What the comparisons of one endpoint's paths remember from window to window.
 #[derive(Clone, Debug, Default)]
@@ -181,9 +185,12 @@ fn margin_of(active: &Track, policy: &PolicyConfig) -> Cost {
     margin(least, policy.gain_min_percent, round_trip)
 }
 
+/// What chance alone may make of the difference of two costs: the jitter of both, and [`LOSS_ERRORS`] standard errors of
+/// their losses.
 fn noise(active: &Track, other: &Track) -> Cost {
     let jitter = active.meter.jitter() + other.meter.jitter();
-    Owd::from_duration(jitter).as_nanos()
+    let error = loss_cost_error([&active.meter, &other.meter].map(|meter| meter.losses()));
+    Owd::from_duration(jitter).as_nanos().saturating_add(error.saturating_mul(LOSS_ERRORS))
 }
 
 /// What is wrong with the path that is left, the costliest first; nothing is, if the other is
