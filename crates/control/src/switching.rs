@@ -30,8 +30,8 @@ const DEPARTURES_MAX: usize = 8;
 /// path that healed counts as well after half of that, and a lucky window does not.
 const LEADS_MAX: usize = 16;
 
-/// Standard errors by which the losses of two paths have to differ: among ten paths that lose alike the best looks better
-/// than another by about two.
+/// Standard errors by which the losses of two paths have to differ: among ten paths that lose alike the best looks
+/// better than another by about two.
 const LOSS_ERRORS: Cost = 3;
 
 /// What the comparisons of one endpoint's paths remember from window to window.
@@ -185,8 +185,8 @@ fn margin_of(active: &Track, policy: &PolicyConfig) -> Cost {
     margin(least, policy.gain_min_percent, round_trip)
 }
 
-/// What chance alone may make of the difference of two costs: the jitter of both, and [`LOSS_ERRORS`] standard errors of
-/// their losses.
+/// What chance alone may make of the difference of two costs: the jitter of both, and [`LOSS_ERRORS`] standard errors
+/// of their losses.
 fn noise(active: &Track, other: &Track) -> Cost {
     let jitter = active.meter.jitter() + other.meter.jitter();
     let error = loss_cost_error([&active.meter, &other.meter].map(|meter| meter.losses()));

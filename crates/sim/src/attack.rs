@@ -1,9 +1,8 @@
 //! Outsiders and an insider: what they catch, replay, make up and seal.
 //!
-//! An outsider sits on the links before one router: it sees what arrives there and sends what it likes, from
-//! addresses of
-//! 192.0.2.0/24 or from those of others. An insider is a member that has its link keys read out of its router (the product
-//! hands them to programs in network drivers), and tags headers as it likes.
+//! An outsider sits on the links before one router: it sees what arrives there and sends what it likes, from addresses
+//! of 192.0.2.0/24 or from those of others. An insider is a member that has its link keys read out of its router (the
+//! product hands them to programs in network drivers), and tags headers as it likes.
 
 use crate::datagram::{Datagram, Taint, Trail};
 use crate::header::{Kind, kind};

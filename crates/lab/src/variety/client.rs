@@ -46,6 +46,9 @@ pub fn run(variety: &Variety, mut print: impl FnMut(&Line)) -> Result<()> {
     let start = Instant::now();
     let mut senders: Vec<Sender> =
         variety.pairs.iter().map(|pair| Sender::open(*pair, variety.mtu)).collect::<Result<_>>()?;
+    for sender in &mut senders {
+        sender.learn_mtu()?;
+    }
     let mut octets = 0;
     while start.elapsed() < variety.time {
         for sender in &mut senders {
@@ -118,6 +121,14 @@ impl Sender {
 
     fn kinds(&self) -> &'static [Kind] {
         if self.ends.target.is_ipv4() { Kind::V4 } else { Kind::V6 }
+    }
+
+    /// Sends one of each kind that is not counted: by ICMP both ends hear what the path carries, and a datagram that was too
+    /// long is nobody's loss but its sender's (RFC 8201 section 4).
+    fn learn_mtu(&mut self) -> Result<()> {
+        self.round(|_| {})?;
+        self.counts.clear();
+        Ok(())
     }
 
     /// Sends one of each kind; the octets that came back.

@@ -13,6 +13,8 @@
 //! Receipts run one step ahead of the traffic, so that payees at the end of a long path always hold one for what
 //! arrives. That exposes nothing: what is paid is the lesser of the receipt and the endpoint's delivery.
 
+mod resting;
+
 use super::shortfall::Shortfall;
 use super::{Hop, LaneFact, LanePhase, LaneRequest, PathKey, PayAction, Terms};
 use srwan_wire::id::{
@@ -50,14 +52,6 @@ const RECEIPT_RETRY: Duration = Duration::from_millis(250);
 /// Receipts should lie at least this far apart: fast traffic gets larger steps, up to [`RECEIPT_STEP`], so that signing
 /// and checking do not cost the packet threads more the faster it is. At 4 Gbit/s it is 50 a second, before 430.
 const RECEIPT_PACE: Duration = Duration::from_millis(20);
-
-/// Lanes that rest at once; beyond it the one that rests longest ends. At the usual cap of a twentieth they hold two
-/// fifths of the escrow.
-const RESTING_MAX: usize = 8;
-
-/// A lane that nobody wanted for this long ends: much longer than outages that come back, much shorter than a claim
-/// window.
-const REST_MAX: Duration = Duration::from_secs(600);
 
 /// What is left of a cap when its lane is left: traffic of 20 Mbit/s between two looks at it, and many times the
 /// largest packet. **Units:** octets; a small lane leaves an eighth.
@@ -164,36 +158,6 @@ impl Payer {
             }
             Some(_) => {}
             None => self.open(label, path, hops, terms, now),
-        }
-    }
-
-    fn wake(&mut self, label: LaneLabel) {
-        if let Some(lane) = self.lanes.get_mut(&label) {
-            lane.rests_since = None;
-        }
-    }
-
-    /// The path is no longer wanted: its ready lane rests, others end.
-    pub fn unwant(&mut self, path: &PathKey, now: Instant) {
-        for lane in self.lanes.values_mut().filter(|lane| lane.path == *path) {
-            match lane.phase {
-                Phase::Ready => lane.rests_since = lane.rests_since.or(Some(now)),
-                _ => lane.end(now, &mut self.out),
-            }
-        }
-        self.drop_never_opened(path);
-        self.end_longest_resting(now);
-    }
-
-    fn end_longest_resting(&mut self, now: Instant) {
-        let mut resting: Vec<_> =
-            self.lanes.iter().filter_map(|(label, lane)| Some((lane.rests()?, *label))).collect();
-        resting.sort_unstable();
-        let too_many = resting.len().saturating_sub(RESTING_MAX);
-        for (_, label) in resting.into_iter().take(too_many) {
-            if let Some(lane) = self.lanes.get_mut(&label) {
-                lane.end(now, &mut self.out);
-            }
         }
     }
 
@@ -413,9 +377,7 @@ impl Payer {
             Phase::Ready if loses || lane.is_used_up(sent) || lane.has_silent_hop(now) => {
                 self.stall(label, now);
             }
-            Phase::Ready if lane.rests().is_some_and(|since| now.since(since) > REST_MAX) => {
-                self.stall(label, now);
-            }
+            Phase::Ready if lane.has_rested(now) => self.stall(label, now),
             Phase::Ready => {
                 if let Some(allowed) = lane.sign_ahead(sent, (self.chain, &self.account), now) {
                     self.out.push_back(PayAction::Raise { label, allowed });
@@ -523,11 +485,6 @@ impl PaidLane {
     fn step(&self) -> u64 {
         let trusted = self.hops.iter().all(|h| h.credit.is_some_and(|c| c >= RECEIPT_STEP));
         if trusted { RECEIPT_STEP.0 } else { RECEIPT_STEP_STRANGER.0 }
-    }
-
-    /// Since when it rests: it is ready, and nobody wants its path.
-    fn rests(&self) -> Option<Instant> {
-        self.rests_since.filter(|_| self.phase == Phase::Ready)
     }
 
     /// Whether so little of the cap is left that packets would soon be dropped: this router drops the one that goes

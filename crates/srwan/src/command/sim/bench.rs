@@ -133,7 +133,8 @@ impl Rates {
         format!(
             "relay: {} packets in {:.2} s, {events:.0} events/s, {packets:.0} packets/s\n\
              swarm: {SEEDS} seeds in {:.2} s, {of_swarm:.0} events/s\n\
-             pulses: {} routers, {} messages in {:.2} s, {:.2} x real time on all cores, {} MiB at most",
+             pulses: {} routers, {} messages in {:.2} s, {:.2} x real time on all cores\n\
+             memory: {} MiB at most",
             self.ran.packets,
             self.packets_s,
             self.swarm_s,
