@@ -84,10 +84,10 @@ fn set_destination_options(socket: &Socket) -> Result<()> {
 
 /// Enough for windows to open and segments to be joined.
 const STREAM_OCTETS: u64 = 2 << 20;
-/// Far from any MTU of a lab. Linux, when it forwards a super-packet with extension headers, takes the octet at the wrong
-/// place for the length of the TCP header (`skb_gso_transport_seglen` behind `ipv6_rcv`, seen with 6.18), so a segment
-/// within 20 octets of the MTU is called too big or not by its sequence number. That is any router's kernel, and not what
-/// is tested here.
+/// Far from any MTU of a lab. Linux, when it forwards a super-packet with extension headers, takes the octet at the
+/// wrong place for the length of the TCP header (`skb_gso_transport_seglen` behind `ipv6_rcv`, seen with 6.18), so a
+/// segment within 20 octets of the MTU is called too big or not by its sequence number. That is any router's kernel,
+/// and not what is tested here.
 const SEGMENT_OCTETS_WITH_OPTIONS: u32 = 1_000;
 /// A path that is found again within a second or two loses nothing here.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
