@@ -123,8 +123,8 @@ impl Sender {
         if self.ends.target.is_ipv4() { Kind::V4 } else { Kind::V6 }
     }
 
-    /// Sends one of each kind that is not counted: by ICMP both ends hear what the path carries, and a datagram that was
-    /// too long is nobody's loss but its sender's (RFC 8201 section 4).
+    /// Sends one of each kind that is not counted: by ICMP both ends hear what the path carries, and a datagram
+    /// that was too long is nobody's loss but its sender's (RFC 8201 section 4).
     fn learn_mtu(&mut self) -> Result<()> {
         self.round(|_| {})?;
         self.counts.clear();
