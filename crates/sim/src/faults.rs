@@ -1,6 +1,6 @@
 //! What goes wrong with routers: crashes, stalls, NATs that forget, disks that are full, a ledger out of reach.
 //!
-//! What goes wrong with links is a [`Link`](crate::net::Link) that is changed.
+//! What goes wrong with links is a [`Link`] that is changed.
 
 use crate::audit::Happening;
 use crate::builder::address;
