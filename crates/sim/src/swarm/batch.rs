@@ -68,10 +68,11 @@ impl Batch {
         self.failed.is_empty() && self.vacuous().is_empty()
     }
 
-    /// The bound on the share of seeds that fail, which so many clean ones give with 95 % confidence: 3/N.
+    /// The bound on the share of seeds that fail, which so many clean ones give with 95 % confidence: 3/N; no more
+    /// than all.
     #[must_use]
     pub fn failure_rate_max(&self) -> f64 {
         let seeds = u32::try_from(self.seeds).unwrap_or(u32::MAX);
-        3.0 / f64::from(seeds.max(1))
+        (3.0 / f64::from(seeds.max(1))).min(1.0)
     }
 }

@@ -41,6 +41,13 @@ fn paths_whose_delay_varies_are_kept() {
 }
 
 #[test]
+fn where_all_paths_lose_alike_none_is_left_for_another() {
+    let length = Duration::from_secs(600);
+    let moves = calm::run(calm::Order { trouble: Trouble::Loss, length, seed: 3 }).unwrap();
+    assert!(moves.failovers <= 4 && moves.switches <= 8, "{moves:?}");
+}
+
+#[test]
 fn pulses_of_a_small_group_cost_little() {
     let rates = pulses::run(20, Duration::from_secs(60), 3);
     assert!(rates.mean > 100.0 && rates.most < 32_000.0, "{rates:?}");
