@@ -7,7 +7,7 @@
 //!
 //! [`HeaderView::write_aad`]: srwan_wire::segment::HeaderView::write_aad
 
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use crate::aead::{Aes256Gcm, Nonce};
 use siphasher::sip::SipHasher24;
 use srwan_wire::segment::{AEAD_TAG_LEN, LINK_TAG_LEN};
 use subtle::ConstantTimeEq;
@@ -24,7 +24,7 @@ const LINK_CONTEXT: &str = "srwan v1 link key, SipHash-2-4-64";
 pub(crate) struct Unauthentic;
 
 /// AES-256-GCM in one direction of a session.
-pub(crate) struct AeadKey(LessSafeKey);
+pub(crate) struct AeadKey(Aes256Gcm);
 
 impl AeadKey {
     /// The key of the direction that the handshake gave `split` for.
@@ -35,17 +35,12 @@ impl AeadKey {
 
     /// The key with exactly these octets.
     pub(crate) fn from_secret(secret: &Secret) -> Self {
-        let key = UnboundKey::new(&AES_256_GCM, &**secret).expect("32 octets are an AES-256 key");
-        Self(LessSafeKey::new(key))
+        Self(Aes256Gcm::new(secret))
     }
 
     /// Seals `payload` in place and returns its tag. `nonce` must never repeat under this key.
     pub(crate) fn seal(&self, nonce: u64, aad: &[u8], payload: &mut [u8]) -> [u8; AEAD_TAG_LEN] {
-        let tag = self
-            .0
-            .seal_in_place_separate_tag(nonce_of(nonce), Aad::from(aad), payload)
-            .expect("a datagram is shorter than AES-GCM's limit of 2^36 octets");
-        tag.as_ref().try_into().expect("AES-GCM's tag has 16 octets")
+        self.0.seal(nonce_of(nonce), aad, payload)
     }
 
     /// Opens `sealed` (payload and tag) in place and returns the payload's length.
@@ -55,15 +50,14 @@ impl AeadKey {
         aad: &[u8],
         sealed: &mut [u8],
     ) -> Result<usize, Unauthentic> {
-        let opened = self.0.open_in_place(nonce_of(nonce), Aad::from(aad), sealed);
-        opened.map(|payload| payload.len()).map_err(|_| Unauthentic)
+        self.0.open(nonce_of(nonce), aad, sealed)
     }
 }
 
 fn nonce_of(path_and_counter: u64) -> Nonce {
-    let mut octets = [0; NONCE_LEN];
-    octets[NONCE_LEN - 8..].copy_from_slice(&path_and_counter.to_be_bytes());
-    Nonce::assume_unique_for_key(octets)
+    let mut octets = Nonce::default();
+    octets[4..].copy_from_slice(&path_and_counter.to_be_bytes());
+    octets
 }
 
 /// SipHash-2-4-64 in one direction of a link.

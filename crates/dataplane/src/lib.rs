@@ -10,6 +10,7 @@
 //! It knows neither the matrix nor money: the node installs policies and lanes, and reads meters.
 #![forbid(unsafe_code)]
 
+mod aead;
 mod bucket;
 mod checksum;
 mod control_seal;
