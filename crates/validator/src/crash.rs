@@ -18,6 +18,7 @@ pub enum Point {
     Renamed,
 }
 
+#[cfg(debug_assertions)]
 impl Point {
     /// Its name in the environment.
     #[must_use]
