@@ -13,6 +13,7 @@ use crate::clock::{Bounded, ClockPair};
 use crate::config::ControlConfig;
 use crate::decision::{Candidate, Decision};
 use crate::destination::{Destinations, Place};
+use crate::differences::Differences;
 use crate::endpoint::{Context, Endpoint};
 use crate::estimate::Estimate;
 use crate::event::{
@@ -88,6 +89,7 @@ pub struct Control {
     pub(crate) matrix: Matrix,
     pub(crate) row_seq: u32,
     pub(crate) whole_rows: VecDeque<Row>,
+    pub(crate) differences: Differences,
     pub(crate) rounds: Rounds,
     pub(crate) next_greeting: Option<Instant>,
     pub(crate) next_survey: Instant,
@@ -134,6 +136,7 @@ impl Control {
             quarantined: BTreeSet::new(),
             matrix: Matrix::default(),
             whole_rows: VecDeque::new(),
+            differences: Differences::default(),
             next_greeting: None,
             next_survey: now + SURVEY_INTERVAL,
             graph: Graph::default(),

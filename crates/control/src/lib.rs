@@ -16,6 +16,7 @@ mod config;
 mod control;
 mod decision;
 mod destination;
+mod differences;
 mod egress;
 mod endpoint;
 mod estimate;

@@ -22,15 +22,6 @@ use crate::survey::Carrying;
 /// Own rows that were sent whole and may be built on: receivers acknowledge one within an interval.
 const WHOLE_ROWS_MAX: usize = 8;
 
-/// A base older than this many rows is renewed, since routes and clocks drift away from it; a whole
-/// row costs three differences, so this adds a thirtieth.
-const BASE_DISTANCE_MAX: u32 = 64;
-
-/// A base older than this many rows is renewed if the difference from it has grown to a fifth of a
-/// whole row: the base of a young group is poor, since jitter and ages were not known yet.
-const BASE_DISTANCE_MIN: u32 = 12;
-const DIFFERENCE_SHARE: usize = 5;
-
 /// A delay is told anew when it left what was told by more than this: a quarter of the millisecond
 /// of W23.
 const DEAD_BAND_NS: u64 = 250_000;
@@ -125,7 +116,7 @@ impl Control {
         let signed = &self.matrix.row(self.me)?.signed;
         let member = self.members.get(&to)?;
         let acked = self.whole_rows.iter().find(|row| row.seq == member.acked);
-        let difference = acked.and_then(|base| difference(base, &signed.row));
+        let difference = acked.and_then(|base| self.differences.between(base, &signed.row));
         let is_whole = difference.is_none();
         let coding = difference.unwrap_or_else(|| RowCoding::whole(&signed.row));
         let sent = self.clock.at(now);
@@ -323,15 +314,6 @@ impl Member {
             MemberState::Unreachable
         }
     }
-}
-
-/// The row as its difference from a base, unless the base should be renewed.
-fn difference(base: &Row, row: &Row) -> Option<RowCoding> {
-    let distance = row.seq.checked_sub(base.seq)?;
-    let coding = RowCoding::difference(base, row);
-    let is_large = || coding.encoded_len() * DIFFERENCE_SHARE > RowCoding::whole(row).encoded_len();
-    let is_old = distance > BASE_DISTANCE_MAX || distance > BASE_DISTANCE_MIN && is_large();
-    (!is_old).then_some(coding)
 }
 
 /// What to tell of a cell: what was told before, as long as it is still about right, so that
