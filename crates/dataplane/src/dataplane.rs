@@ -310,6 +310,11 @@ impl Dataplane {
         self.peers.iter().map(|(_, peer)| (peer.node, peer.meter))
     }
 
+    /// Where peers proved to be, by authentic packets that came without relays.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.peers.iter().filter_map(|(_, peer)| peer.address)
+    }
+
     /// What was sealed for `node`, by path; octets of inner packets.
     pub fn path_counts(&self, node: NodeId) -> impl Iterator<Item = (PathId, Count)> + '_ {
         let peer = self.peers.slot(node).and_then(|slot| self.peers.get(slot));

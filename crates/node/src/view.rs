@@ -126,6 +126,11 @@ impl Node {
         }
     }
 
+    /// Where members proved to be: sources of authentic datagrams.
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.dataplane.addresses()
+    }
+
     /// What this router has counted so far.
     #[must_use]
     pub fn counted(&self) -> Counted {

@@ -214,10 +214,10 @@ mod tests {
         outbox.flush(&sender, |index| &buffers[index]);
         let expected = Sent { datagrams: 4, octets: 11, calls: 2, full: 0, refused: 0 };
         assert_eq!(outbox.sent(), expected);
-        let mut batch = crate::udp::ReceiveBatch::new();
+        let mut batch = crate::udp::ReceiveBatch::new(crate::udp::RECEIVE_BUFFERS);
         let mut received = Vec::new();
         while received.len() < 4 {
-            receiver.receive(&mut batch).unwrap();
+            receiver.receive_strangers(&mut batch).unwrap();
             for (about, octets) in batch.iter_mut() {
                 received.extend(octets.chunks(about.stride).map(<[u8]>::to_vec));
             }

@@ -5,6 +5,7 @@
 //! events is slow they stay in the node, whose queue is bounded too; packets are never held up by it.
 
 use std::io;
+use std::mem;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, TrySendError, sync_channel};
@@ -23,7 +24,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::clock::{Clock, real_time};
 use crate::outbox::{Outbox, Sent, Waiting};
 use crate::tun::{BUFFER_OCTETS, READ_PACKETS_MAX, Tun, WRITE_HEADROOM};
-use crate::udp::{ReceiveBatch, UdpSocket};
+use crate::udp::{RECEIVE_BUFFERS, ReceiveBatch, STRANGERS_BUFFERS, UdpSocket};
 use crate::xdp::FastPath;
 
 /// Orders that may wait: a burst of look-ups after an outage, one per lane, fits.
@@ -43,6 +44,9 @@ const SLEEP_MAX: Duration = Duration::from_secs(1);
 
 /// Sleep while the reader of events is behind.
 const SLEEP_BEHIND: Duration = Duration::from_millis(5);
+
+/// How often the port is told where members are: what a member that moved sends waits among strangers' until then.
+const KNOWN_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A look at the node, or a command to it.
 pub type Call = Box<dyn FnOnce(&mut Node, Instant, Traffic) + Send>;
@@ -149,6 +153,8 @@ struct Loop {
     wake: Arc<EventFd>,
     events: mpsc::Sender<NodeEvent>,
     batch: ReceiveBatch,
+    strangers: ReceiveBatch,
+    known_at: Instant,
     outbox: Outbox,
     host_buffers: Vec<Vec<u8>>,
     host_sizes: Vec<usize>,
@@ -160,6 +166,7 @@ struct Loop {
 #[derive(Clone, Copy)]
 struct Ready {
     network: bool,
+    strangers: bool,
     host: bool,
     orders: bool,
 }
@@ -188,7 +195,9 @@ pub fn start(
         orders,
         wake,
         events,
-        batch: ReceiveBatch::new(),
+        batch: ReceiveBatch::new(RECEIVE_BUFFERS),
+        strangers: ReceiveBatch::new(STRANGERS_BUFFERS),
+        known_at: Instant::ZERO,
         outbox: Outbox::default(),
         host_buffers: vec![vec![0; HEADROOM + HOST_PACKET_OCTETS + TAILROOM]; HOST_BUFFERS],
         host_sizes: vec![0; HOST_BUFFERS],
@@ -203,7 +212,10 @@ impl Loop {
         loop {
             let ready = self.sleep();
             if ready.network {
-                self.take_from_network();
+                self.take_from_members();
+            }
+            if ready.strangers {
+                self.take_from_strangers();
             }
             if ready.host {
                 self.take_from_host();
@@ -213,6 +225,7 @@ impl Loop {
                 return;
             }
             self.timers();
+            self.follow_members();
             if let Some(fast_path) = &mut self.fast_path {
                 fast_path.follow(&mut self.node);
             }
@@ -229,22 +242,47 @@ impl Loop {
         let timeout = TimeSpec::from(due.unwrap_or(SLEEP_MAX).min(most));
         let mut descriptors = [
             PollFd::new(self.udp.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.udp.strangers_fd(), PollFlags::POLLIN),
             PollFd::new(self.tun.as_fd(), PollFlags::POLLIN),
             PollFd::new(self.wake.as_fd(), PollFlags::POLLIN),
         ];
         // After an interrupted wait nothing is known, and a look at everything is harmless.
         if ppoll(&mut descriptors, Some(timeout), None).is_err() {
-            return Ready { network: true, host: true, orders: true };
+            return Ready { network: true, strangers: true, host: true, orders: true };
         }
         // An error of a descriptor, too, is a reason to look there.
-        let [network, host, orders] = descriptors.map(|d| d.any().unwrap_or(true));
-        Ready { network, host, orders }
+        let [network, strangers, host, orders] = descriptors.map(|d| d.any().unwrap_or(true));
+        Ready { network, strangers, host, orders }
+    }
+
+    fn take_from_members(&mut self) {
+        if self.udp.receive(&mut self.batch).is_ok() {
+            self.take_from_network();
+        }
+    }
+
+    fn take_from_strangers(&mut self) {
+        mem::swap(&mut self.batch, &mut self.strangers);
+        if self.udp.receive_strangers(&mut self.batch).is_ok() {
+            self.take_from_network();
+        }
+        mem::swap(&mut self.batch, &mut self.strangers);
+    }
+
+    /// Tells the port where members are, now and then.
+    fn follow_members(&mut self) {
+        let now = self.clock.now();
+        if now.since(self.known_at) < KNOWN_INTERVAL {
+            return;
+        }
+        self.known_at = now;
+        let known = self.node.addresses().map(|address| address.ip().to_canonical()).collect();
+        if let Err(error) = self.udp.set_known(known) {
+            tracing::debug!(%error, "members' datagrams are among strangers'");
+        }
     }
 
     fn take_from_network(&mut self) {
-        if self.udp.receive(&mut self.batch).is_err() {
-            return;
-        }
         let (now, real) = (self.clock.now(), real_time());
         for (received, octets) in self.batch.iter_mut() {
             let at = Clock::received(now, real, received.at);

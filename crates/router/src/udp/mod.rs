@@ -1,12 +1,14 @@
-//! The UDP socket of a router: batches in, runs of equal datagrams out.
+//! The UDP port of a router: batches in, runs of equal datagrams out.
 //!
 //! Linux hands over up to 64 datagrams of one sender as one buffer (`UDP_GRO`) and takes as many in one call
 //! (`UDP_SEGMENT`); measured, that is worth 17 to 38 times, more than any other choice. Traffic class, ECN and the
 //! kernel's receive time travel beside the data. DF is always set: the overlay does its own path MTU discovery.
 //! The raw calls are in [`sys`]; this file is what the packet loop sees.
 
+mod selector;
 mod sys;
 
+use std::collections::BTreeSet;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -18,6 +20,9 @@ use crate::fault::{self, Fault};
 
 /// Buffers per receive call: 8 super-packets of up to 64 datagrams bound the time until timers run to about 1 ms.
 pub const RECEIVE_BUFFERS: usize = 8;
+
+/// Buffers per look at the strangers' queue: a flood takes at most a fifth of the packets of a turn.
+pub const STRANGERS_BUFFERS: usize = 2;
 
 /// Octets of a receive buffer: the largest that `UDP_GRO` can yield.
 pub const RECEIVE_OCTETS: usize = 65_535;
@@ -53,11 +58,12 @@ pub struct ReceiveBatch {
 }
 
 impl ReceiveBatch {
-    /// Empty buffers.
-    pub fn new() -> Self {
+    /// So many empty buffers, at most [`RECEIVE_BUFFERS`].
+    pub fn new(buffers: usize) -> Self {
+        let buffers = buffers.min(RECEIVE_BUFFERS);
         Self {
-            buffers: vec![vec![0; RECEIVE_OCTETS]; RECEIVE_BUFFERS],
-            received: Vec::with_capacity(RECEIVE_BUFFERS),
+            buffers: vec![vec![0; RECEIVE_OCTETS]; buffers],
+            received: Vec::with_capacity(buffers),
         }
     }
 
@@ -68,15 +74,11 @@ impl ReceiveBatch {
     }
 }
 
-impl Default for ReceiveBatch {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-/// A bound, non-blocking UDP socket.
+/// A bound, non-blocking UDP port with two queues: one for members, one for everybody else ([`selector`]).
 pub struct UdpSocket {
-    socket: Socket,
+    members: Socket,
+    strangers: Socket,
+    known: BTreeSet<IpAddr>,
     is_v6: bool,
 }
 
@@ -90,6 +92,19 @@ impl UdpSocket {
     }
 
     fn try_bind(listen: SocketAddr) -> io::Result<Self> {
+        let members = Self::queue(listen)?;
+        members.bind(&SockAddr::from(listen))?;
+        let strangers = Self::queue(listen)?;
+        // Only from here on: another router must find the port taken.
+        sys::share_port(&members)?;
+        sys::share_port(&strangers)?;
+        strangers.bind(&members.local_addr()?)?;
+        let known = BTreeSet::new();
+        sys::attach_selector(&members, &mut selector::program(&known))?;
+        Ok(Self { members, strangers, known, is_v6: listen.is_ipv6() })
+    }
+
+    fn queue(listen: SocketAddr) -> io::Result<Socket> {
         let domain = Domain::for_address(listen);
         let socket = Socket::new(domain, Type::DGRAM.cloexec().nonblocking(), Some(Protocol::UDP))?;
         let is_v6 = listen.is_ipv6();
@@ -102,8 +117,7 @@ impl UdpSocket {
         }
         socket.set_send_buffer_size(SOCKET_BUFFER_OCTETS)?;
         sys::enable(&socket, is_v6)?;
-        socket.bind(&SockAddr::from(listen))?;
-        Ok(Self { socket, is_v6 })
+        Ok(socket)
     }
 
     /// Marks every datagram sent from here, so that policy routing can leave them alone.
@@ -111,7 +125,8 @@ impl UdpSocket {
     /// # Errors
     /// `SRW-R001` without `CAP_NET_ADMIN`.
     pub fn mark(&self, mark: u32) -> Result<(), Fault> {
-        self.socket.set_mark(mark).map_err(|error| {
+        let marked = self.members.set_mark(mark).and_then(|()| self.strangers.set_mark(mark));
+        marked.map_err(|error| {
             Fault::new(
                 fault::NOT_PERMITTED,
                 "cannot mark the router's own datagrams",
@@ -126,17 +141,43 @@ impl UdpSocket {
     /// # Errors
     /// None that a bound socket can have.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        let address = self.socket.local_addr()?;
+        let address = self.members.local_addr()?;
         address.as_socket().ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
     }
 
-    /// Fills the batch with what has arrived.
+    /// Says where members are: what comes from elsewhere goes to the strangers' queue.
+    ///
+    /// # Errors
+    /// The kernel has no memory for it; then what was said before holds.
+    pub fn set_known(&mut self, known: BTreeSet<IpAddr>) -> io::Result<()> {
+        if known != self.known {
+            sys::attach_selector(&self.members, &mut selector::program(&known))?;
+            self.known = known;
+        }
+        Ok(())
+    }
+
+    /// Fills the batch with what has arrived from strangers.
+    ///
+    /// # Errors
+    /// `WouldBlock` if nothing has.
+    pub fn receive_strangers(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
+        batch.received.clear();
+        sys::receive(self.strangers.as_fd(), &mut batch.buffers, &mut batch.received)
+    }
+
+    /// The queue of strangers, to wait for.
+    pub fn strangers_fd(&self) -> BorrowedFd<'_> {
+        self.strangers.as_fd()
+    }
+
+    /// Fills the batch with what has arrived from members.
     ///
     /// # Errors
     /// `WouldBlock` if nothing has.
     pub fn receive(&self, batch: &mut ReceiveBatch) -> io::Result<()> {
         batch.received.clear();
-        sys::receive(self.socket.as_fd(), &mut batch.buffers, &mut batch.received)
+        sys::receive(self.members.as_fd(), &mut batch.buffers, &mut batch.received)
     }
 
     /// Sends the datagrams in `parts` to `to`: each part is one datagram or, with `segment`, a run of datagrams of that
@@ -150,15 +191,15 @@ impl UdpSocket {
         let segment_size = usize::from(segment);
         let message = sys::Outgoing { to: &SockAddr::from(to), is_v4: is_v4(to), tos };
         if total <= segment_size || segment == 0 {
-            return sys::send(self.socket.as_fd(), &message, parts, None);
+            return sys::send(self.members.as_fd(), &message, parts, None);
         }
-        match sys::send(self.socket.as_fd(), &message, parts, Some(segment)) {
+        match sys::send(self.members.as_fd(), &message, parts, Some(segment)) {
             Err(error) if refuses_segmentation(&error) => {
                 let singles = parts.iter().flat_map(|part| part.chunks(segment_size));
                 let mut result = Ok(());
                 for datagram in singles {
                     let part = [IoSlice::new(datagram)];
-                    result = result.and(sys::send(self.socket.as_fd(), &message, &part, None));
+                    result = result.and(sys::send(self.members.as_fd(), &message, &part, None));
                 }
                 result
             }
@@ -169,7 +210,7 @@ impl UdpSocket {
 
 impl AsFd for UdpSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.members.as_fd()
     }
 }
 
@@ -219,11 +260,11 @@ mod tests {
 
     /// The datagrams that arrive, with what is known of the last.
     fn drain(receiver: &UdpSocket, expected: usize) -> (Vec<Vec<u8>>, Received) {
-        let mut batch = ReceiveBatch::new();
+        let mut batch = ReceiveBatch::new(RECEIVE_BUFFERS);
         let mut datagrams = Vec::new();
         let mut last = None;
         while datagrams.len() < expected {
-            receiver.receive(&mut batch).expect("loopback delivers before send returns");
+            receiver.receive_strangers(&mut batch).expect("loopback delivers before send returns");
             for (received, octets) in batch.iter_mut() {
                 datagrams.extend(octets.chunks(received.stride).map(<[u8]>::to_vec));
                 last = Some(received);
@@ -292,7 +333,71 @@ mod tests {
     #[test]
     fn nothing_to_receive_is_would_block() {
         let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let error = socket.receive(&mut ReceiveBatch::new()).unwrap_err();
+        let error = socket.receive(&mut ReceiveBatch::new(1)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+        let error = socket.receive_strangers(&mut ReceiveBatch::new(1)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
+    }
+
+    /// What each queue got: members', strangers'.
+    fn queues(port: &UdpSocket) -> [Vec<Vec<u8>>; 2] {
+        let mut batch = ReceiveBatch::new(RECEIVE_BUFFERS);
+        [UdpSocket::receive, UdpSocket::receive_strangers].map(|receive| {
+            let mut found = Vec::new();
+            while receive(port, &mut batch).is_ok() {
+                found.extend(batch.iter_mut().map(|(_, octets)| octets.to_vec()));
+            }
+            found
+        })
+    }
+
+    /// Datagrams from `member` and `stranger` to `listen`, each of which says who sent it.
+    fn check_queues(listen: &str, to: IpAddr, member: &str, stranger: &str) {
+        let both = || vec![member.as_bytes().to_vec(), stranger.as_bytes().to_vec()];
+        let mut port = UdpSocket::bind(listen.parse().unwrap()).unwrap();
+        let to = SocketAddr::new(to, port.local_addr().unwrap().port());
+        let send = |from: &str| {
+            let sender = std::net::UdpSocket::bind((from, 0)).unwrap();
+            sender.send_to(from.as_bytes(), to).unwrap();
+        };
+        [member, stranger].into_iter().for_each(send);
+        assert_eq!(queues(&port), [vec![], both()], "nobody is known");
+        port.set_known([member.parse().unwrap()].into()).unwrap();
+        [member, stranger].into_iter().for_each(send);
+        let apart = both().into_iter().map(|one| vec![one]).collect::<Vec<_>>();
+        assert_eq!(queues(&port).to_vec(), apart);
+        port.set_known([stranger.parse().unwrap(), member.parse().unwrap()].into()).unwrap();
+        [member, stranger].into_iter().for_each(send);
+        assert_eq!(queues(&port), [both(), vec![]], "both are known");
+    }
+
+    #[test]
+    fn members_and_strangers_have_a_queue_each() {
+        let v4 = [127, 0, 0, 1].into();
+        check_queues("127.0.0.1:0", v4, "127.0.0.2", "127.0.0.3");
+        check_queues("[::]:0", v4, "127.0.0.2", "127.0.0.3");
+    }
+
+    #[test]
+    fn an_ipv6_member_is_told_by_all_of_its_address() {
+        let mut port = UdpSocket::bind("[::1]:0".parse().unwrap()).unwrap();
+        let (sender, _, _) = pair("[::1]:0");
+        let mut queue_for = |known: &[&str]| {
+            port.set_known(known.iter().map(|address| address.parse().unwrap()).collect()).unwrap();
+            sender.send(port.local_addr().unwrap(), 0, &[IoSlice::new(b"x")], 0).unwrap();
+            queues(&port).map(|found| found.len())
+        };
+        assert_eq!(queue_for(&["127.0.0.1"]), [0, 1]);
+        assert_eq!(queue_for(&["::1:0:0:1", "::2", "0:1::1", "1::1"]), [0, 1]);
+        assert_eq!(queue_for(&["::2", "::1", "127.0.0.1"]), [1, 0]);
+    }
+
+    #[test]
+    fn more_members_than_a_program_holds_are_no_error() {
+        let mut port = UdpSocket::bind("[::1]:0".parse().unwrap()).unwrap();
+        let many = (0..3_000_u32).map(std::net::Ipv4Addr::from).map(IpAddr::from);
+        let wide = (1..3_000_u128).map(std::net::Ipv6Addr::from).map(IpAddr::from);
+        port.set_known(many.collect()).unwrap();
+        port.set_known(wide.collect()).unwrap();
     }
 }

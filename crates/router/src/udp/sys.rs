@@ -60,6 +60,24 @@ pub fn enable(socket: &Socket, is_v6: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Lets sockets bind an address that this one is bound to.
+pub fn share_port(socket: &Socket) -> io::Result<()> {
+    set(socket, libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)
+}
+
+/// Says which of the sockets that share a port gets a datagram, in place of what was said before.
+pub fn attach_selector(socket: &Socket, program: &mut [libc::sock_filter]) -> io::Result<()> {
+    let length = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    let program = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
+    let size = libc::socklen_t::try_from(mem::size_of_val(&program)).expect("two words");
+    let value: *const libc::sock_fprog = &raw const program;
+    let name = libc::SO_ATTACH_REUSEPORT_CBPF;
+    // SAFETY: `value` points at a live program whose instructions outlive the call, which copies them.
+    let code =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, value.cast(), size) };
+    if code == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Receives into as many of `buffers` as there are super-packets.
 pub fn receive(
     fd: BorrowedFd,
