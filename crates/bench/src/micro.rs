@@ -1,33 +1,16 @@
 //! The packet's hot steps alone, without any kernel: parse, seal at the headend, forward at the relay, open at the
 //! endpoint, with tag, lane, replay windows and meters on.
 //!
-//! Packets lie side by side as in a super-packet of 64. [`measure`] reads a clock; [`repeat`] does a number of packets
-//! and nothing else, for tools that count instructions.
-
-mod chain;
+//! Packets lie side by side as in a super-packet of 64; the steps themselves are `srwan-steps`.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde::Serialize;
+use srwan_steps::{BATCH, Chain};
 
 use crate::figures::Spread;
-use chain::Chain;
-
-/// What is done to each packet; each step includes those before it, because they make its input.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Step {
-    /// The header's fields are found and checked.
-    Parse,
-    /// The headend wraps and seals.
-    Seal,
-    /// The relay checks, bills, and rewrites.
-    Forward,
-    /// The endpoint checks and opens.
-    Open,
-}
 
 /// The steps by themselves.
 #[derive(Clone, Debug, Serialize)]
@@ -51,32 +34,6 @@ pub struct SizeNanos {
 pub fn measure() -> Result<Micro> {
     let sizes = [1_400, 100].into_iter().map(measure_size).collect::<Result<_>>()?;
     Ok(Micro { schema: "srwan.bench-micro/1", sizes })
-}
-
-/// Does `count` packets (rounded up to whole batches) up to a step.
-///
-/// **Errors:** the data plane refused a packet.
-pub fn repeat(step: Step, count: usize) -> Result<()> {
-    let mut chain = Chain::new(1_400)?;
-    if step == Step::Parse {
-        chain.restore();
-        chain.seal()?;
-        for _ in 0..count.div_ceil(chain::BATCH) {
-            chain.parse()?;
-        }
-        return Ok(());
-    }
-    for _ in 0..count.div_ceil(chain::BATCH) {
-        chain.restore();
-        chain.seal()?;
-        if step != Step::Seal {
-            chain.forward()?;
-        }
-        if step == Step::Open {
-            chain.open()?;
-        }
-    }
-    Ok(())
 }
 
 fn measure_size(octets: usize) -> Result<SizeNanos> {
@@ -103,7 +60,7 @@ fn measure_round(chain: &mut Chain) -> Result<[f64; 4]> {
         timed(&mut sums[2], || chain.forward())?;
         timed(&mut sums[3], || chain.open())?;
     }
-    let packets = (BATCHES * chain::BATCH) as f64;
+    let packets = (BATCHES * BATCH) as f64;
     Ok(sums.map(|sum| sum.as_secs_f64() * 1e9 / packets))
 }
 

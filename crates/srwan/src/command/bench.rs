@@ -24,9 +24,6 @@ pub enum BenchVerb {
     /// Be the sender of garbage.
     #[command(hide = true)]
     Garbage(strain::Garbage),
-    /// Do a number of packets up to a step, for tools that count instructions.
-    #[command(hide = true)]
-    Packets(net::Packets),
     /// Be one engine of such a measurement.
     #[command(hide = true)]
     EngineNode {
@@ -49,7 +46,6 @@ impl BenchVerb {
             Self::Load(args) => args.run(output),
             Self::Scale(args) => args.run(output),
             Self::Garbage(args) => args.run(),
-            Self::Packets(args) => args.run(),
             Self::EngineNode { order } => {
                 ledger::empty::run(ledger::empty::read(&order)?)?;
                 Ok(Exit::Ok)

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use srwan_bench::aims::{Aim, Bound};
 use srwan_bench::contender::{SRWAN, Way};
 use srwan_bench::figures::{Metric, Spread};
-use srwan_bench::micro::{self, Micro, Step};
+use srwan_bench::micro::{self, Micro};
 use srwan_bench::net::{self, Options};
 use srwan_bench::report::{Entry, Report, State, WayFigures};
 use std::path::PathBuf;
@@ -57,30 +57,6 @@ enum WayName {
     Relay,
 }
 
-/// Arguments of `bench packets`.
-#[derive(Args)]
-pub struct Packets {
-    step: StepName,
-    count: usize,
-}
-
-/// The steps, each with those before it.
-#[derive(Clone, Copy, ValueEnum)]
-enum StepName {
-    Parse,
-    Seal,
-    Forward,
-    Open,
-}
-
-impl Packets {
-    /// Does them.
-    pub fn run(self) -> anyhow::Result<Exit> {
-        micro::repeat(self.step.into(), self.count)?;
-        Ok(Exit::Ok)
-    }
-}
-
 impl Net {
     /// Measures.
     pub fn run(self, output: Output) -> anyhow::Result<Exit> {
@@ -114,17 +90,6 @@ impl From<WayName> for Way {
             WayName::PassThrough => Self::PassThrough,
             WayName::Direct => Self::Direct,
             WayName::Relay => Self::Relay,
-        }
-    }
-}
-
-impl From<StepName> for Step {
-    fn from(name: StepName) -> Self {
-        match name {
-            StepName::Parse => Self::Parse,
-            StepName::Seal => Self::Seal,
-            StepName::Forward => Self::Forward,
-            StepName::Open => Self::Open,
         }
     }
 }

@@ -120,8 +120,11 @@ impl Chain {
             let now = self.now;
             self.plane(caller).connect(node(called), Reach::Direct, now);
             self.plane(called).connect(node(caller), Reach::Direct, now);
-            self.plane(caller).handle_timeout(now);
-            self.carry();
+            // The second time it calls with the cookie that the first call got.
+            for _ in 0..2 {
+                self.plane(caller).handle_timeout(now);
+                self.carry();
+            }
         }
         let is_up = |own: u8, other: u8| self.planes[usize::from(own) - 1].is_up(node(other));
         let all = [(1, 2), (1, 3), (2, 3), (2, 1), (3, 1), (3, 2)];
