@@ -18,6 +18,7 @@ const USAGE: &str = "\
 usage: cargo xtask <task>
 
   ci [--only STEP]... [--skip STEP]...   every check, timed, with a table at the end
+  ci --release ..                        simulations, lab and soak by the release build
   ci --list                              the names of the steps
   purity                                 pure crates do no IO: dependency trees and source
   tidy                                   lengths, parameters, names, documents

@@ -5,11 +5,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use crate::ci::{cargo, process, target_folder};
+use crate::ci::process;
+use crate::ci::program::Profile;
 use crate::source;
-
-/// The release build on two cores, from nothing.
-pub const BUILD_LIMIT: Duration = Duration::from_secs(25 * 60);
 
 /// Thousands of cycles of a few seconds.
 const SOAK_LIMIT: Duration = Duration::from_secs(12 * 60 * 60);
@@ -24,11 +22,9 @@ const AUDIT_TEST: &str = "scripts/test_ledger_audit.py";
 ///
 /// **Errors:** the soak or the audit found something wrong, or there is no Python for the audit.
 pub fn run(options: &[&str]) -> Result<()> {
-    let root = source::root();
     test_audit()?;
-    process::run(&mut cargo(&["build", "--locked", "--release"]), BUILD_LIMIT)?;
-    let mut command = Command::new(target_folder(&root).join("release/srwan"));
-    command.current_dir(&root).args(["lab", "soak", "--audit", AUDIT]).args(options);
+    let mut command = Command::new(Profile::Release.program()?);
+    command.current_dir(source::root()).args(["lab", "soak", "--audit", AUDIT]).args(options);
     process::run(&mut command, SOAK_LIMIT)
 }
 

@@ -1,7 +1,7 @@
 //! Seeded bugs: each takes one defence away, so that a test can show that some other test notices.
 //!
-//! Without the feature `canary`, which only `tests/canary` asks for, [`is`] is constantly false and
-//! nothing of this is in the program.
+//! Without the feature `canary`, which only this crate's tests ask for, [`is`] is constantly false and
+//! nothing of this is in the program; a debug build by `cargo test --workspace` has it, switched off.
 
 /// A defence that can be taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

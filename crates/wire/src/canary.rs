@@ -1,7 +1,8 @@
 //! Seeded bugs: each takes one defence of a router away, so that the simulator can show that it notices.
 //!
-//! Without the feature `canary`, which only the simulator's `tests/canary` asks for, [`is`] is constantly false and
-//! nothing of this is in the program. It stands here because this is the only room that all others know.
+//! Without the feature `canary`, which only the simulator's tests ask for, [`is`] is constantly false and nothing of
+//! this is in the program; a debug build by `cargo test --workspace` has it, switched off. It stands here because this
+//! is the only room that all others know.
 
 /// A defence that can be taken away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The lab: the default story and two more scenarios, from the release binary, as a user would run them.
+//! The lab: the default story and two more scenarios, as a user would run them.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,9 +7,8 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use super::Outcome;
-use super::cargo::{cargo, target_folder};
-use super::process::{run as run_command, status_of};
-use crate::soak::BUILD_LIMIT;
+use super::process::status_of;
+use super::program::Profile;
 use crate::source;
 
 /// How often a story is told before it counts as failed: a story is real time on a machine that others use, too.
@@ -24,17 +23,16 @@ const EXIT_INCONCLUSIVE: i32 = 8;
 /// Told beside the default story: those whose expectations the default does not have.
 const SCENARIOS: [&str; 2] = ["path-death", "validator-dies"];
 
-/// Builds the binary, tells all stories, and looks that nothing is left behind.
+/// Tells all stories, and looks that nothing is left behind.
 ///
 /// **Errors:** an expectation of a scenario did not hold, or a namespace stayed.
-pub fn run() -> Result<Outcome> {
+pub fn run(profile: Profile) -> Result<Outcome> {
     let root = source::root();
-    run_command(&mut cargo(&["build", "--locked", "--release"]), BUILD_LIMIT)?;
+    let binary = profile.program()?;
     if let Some(why) = cannot_make_namespaces() {
         return Ok(Outcome::Skipped(why));
     }
     let namespaces = namespaces();
-    let binary = target_folder(&root).join("release/srwan");
     let mut inconclusive = Vec::new();
     let more = SCENARIOS.iter().map(|name| vec!["lab", "up", "--scenario", name]);
     for words in std::iter::once(vec!["lab", "up"]).chain(more) {

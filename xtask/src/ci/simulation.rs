@@ -6,10 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Outcome;
-use super::cargo::{cargo, target_folder};
 use super::process::run as run_command;
-use crate::soak::BUILD_LIMIT;
-use crate::source;
+use super::program::Profile;
 
 /// All seeds; they run in virtual time, and are to take less than half of this on two cores.
 const LIMIT: Duration = Duration::from_secs(10 * 60);
@@ -17,12 +15,10 @@ const LIMIT: Duration = Duration::from_secs(10 * 60);
 /// The program fails by itself if something that was to be seen was not: green with nothing done is red.
 const SWARM: [&str; 5] = ["sim", "run", "swarm", "--seeds", "600"];
 
-/// Builds the binary and runs the seeds.
+/// Runs the seeds.
 ///
 /// **Errors:** a promise that a seed breaks; the command that runs it again stands above.
-pub fn run() -> Result<Outcome> {
-    run_command(&mut cargo(&["build", "--locked", "--release"]), BUILD_LIMIT)?;
-    let binary = target_folder(&source::root()).join("release/srwan");
-    run_command(Command::new(binary).args(SWARM), LIMIT)?;
+pub fn run(profile: Profile) -> Result<Outcome> {
+    run_command(Command::new(profile.program()?).args(SWARM), LIMIT)?;
     Ok(Outcome::Passed)
 }

@@ -1,6 +1,6 @@
 //! Every attack of the design note on money has a test that notices when its defence is taken away.
 //!
-//! `cargo test -p srwan-ledger --features canary --test canary -- --nocapture` prints the table. Each
+//! `cargo test -p srwan-ledger --test canary -- --nocapture` prints the table. Each
 //! seeded bug is switched on for this thread alone, and the named test must fail; off, it must pass.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

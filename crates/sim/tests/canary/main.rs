@@ -1,6 +1,6 @@
 //! Every seeded bug of a router is noticed by the swarm, and by the promise that it breaks.
 //!
-//! `cargo test -p srwan-sim --features canary --test canary -- --nocapture` prints the table. A bug is switched on for
+//! `cargo test -p srwan-sim --test canary -- --nocapture` prints the table. A bug is switched on for
 //! this thread alone; the same seeds must be clean while it is off.
 
 use srwan_sim::judge::Promise;
