@@ -12,10 +12,15 @@
 //!              |yes --> Noise
 //! ```
 //!
+//! The first call of a peer since this router started must carry a valid mac2, too: which stamps the
+//! peer used before is forgotten, so it might be a replay of one from then.
+//!
 //! mac1 proves that the sender knows this router's public key, mac2 that it receives what is sent
-//! to its address. Every answer is shorter than what it answers (I20). **Source:** WireGuard white
-//! paper, sections 5.3 and 5.4.7. Deviates: macs are keyed BLAKE3; the cookie is sealed with
-//! AES-256-GCM under a key derived from its nonce, not XChaCha20.
+//! to its address, and does so now. Every answer is shorter than what it answers (I20).
+//!
+//! **Source:** WireGuard white paper, sections 5.3 and 5.4.7. Deviates: macs are keyed BLAKE3; the
+//! cookie is sealed with AES-256-GCM under a key derived from its nonce, not XChaCha20; a first call
+//! needs a cookie.
 
 use crate::bucket::TokenBucket;
 use crate::crypto::{AeadKey, Secret};
@@ -42,7 +47,10 @@ pub(crate) const COOKIE_LIFE: Duration = Duration::from_secs(120);
 /// Handshakes a second that a router answers in all. One costs about 0.3 ms of a core, so a flood
 /// with valid macs and cookies from everywhere takes an eighth of a core (I23).
 pub const HANDSHAKES_PER_SECOND: u32 = 400;
-const HANDSHAKES_BURST: u32 = 200;
+
+/// A group of 100 that starts together calls its last member 198 times, without a cookie and with one; half of this
+/// must be more, or the group would count as a flood.
+const HANDSHAKES_BURST: u32 = 400;
 
 /// How long a router stays under load after it was: a flood then gets one burst of answers a
 /// second, not every tenth.
@@ -177,17 +185,31 @@ impl Gate {
         if !self.is_under_load(now) && self.all.take(now) {
             return Ok(Admission::Admit);
         }
-        if !self.has_valid_mac2(macs, from, now) {
-            let nonce = random();
-            let cookie = self.cookie(from, now);
-            let sealed = self.macs.seal_cookie(&cookie, &nonce, macs.mac1);
-            return Ok(Admission::Cookie(cookie_reply(sender, &nonce, &sealed)));
+        if let Some(reply) = self.demand(macs, (from, sender), random, now) {
+            return Ok(Admission::Cookie(reply));
         }
         if self.prefix(from.ip()).take(now) && self.proven.take(now) {
             Ok(Admission::Admit)
         } else {
             Err(DropReason::HandshakeRate)
         }
+    }
+
+    /// The cookie reply that is due for a frame without a valid mac2; `None` if it has one.
+    pub(crate) fn demand(
+        &mut self,
+        macs: &Macs<'_>,
+        (from, sender): (SocketAddr, SessionIndex),
+        random: impl FnOnce() -> [u8; 24],
+        now: Instant,
+    ) -> Option<[u8; COOKIE_REPLY_LEN]> {
+        if self.has_valid_mac2(macs, from, now) {
+            return None;
+        }
+        let nonce = random();
+        let cookie = self.cookie(from, now);
+        let sealed = self.macs.seal_cookie(&cookie, &nonce, macs.mac1);
+        Some(cookie_reply(sender, &nonce, &sealed))
     }
 
     /// Whether half of the budget was gone within the last [`LOAD_LASTS`].

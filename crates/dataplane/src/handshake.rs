@@ -2,7 +2,9 @@
 //!
 //! ```text
 //!  initiator                                   responder
-//!   Pending --- initiation (148) ------------->  next       (answers only what passed the gate)
+//!   Pending --- initiation (148) ------------->             (the peer's first since this start:
+//!           <-- cookie reply (64) ------------              it may be a replay from before)
+//!   Pending --- initiation (148), mac2 ------->  next       (answers only what passed the gate)
 //!   current <-- response (92) -----------------  next
 //!   current --- first packet (keepalive) ----->  current
 //! ```
@@ -26,13 +28,18 @@ use crate::verdict::Verdict;
 use core::net::SocketAddr;
 use rand_chacha::rand_core::Rng;
 use srwan_wire::handshake::{
-    CookieReply, FrameView, Initiation, MAC_LEN, Response, initiation, response, write_macs,
+    COOKIE_REPLY_LEN, CookieReply, FrameView, Initiation, MAC_LEN, Response, initiation, response,
+    write_macs,
 };
 use srwan_wire::id::{NodeId, SessionIndex};
 use srwan_wire::oam::RelayedHandshake;
 use srwan_wire::segment::HeaderView;
 use srwan_wire::sid::{SegmentList, Sid};
 use srwan_wire::time::{Instant, Timestamp};
+
+/// Cookies of one call that are answered at once: the responder's first demand, one more if it starts anew meanwhile
+/// or renews its secret, and no endless exchange with whoever makes cookies up on the way.
+const COOKIES_MAX: u8 = 4;
 
 /// How a frame came, and so how its answer goes.
 enum Via {
@@ -65,7 +72,8 @@ pub(crate) struct Attempt {
     pub(crate) started: Instant,
     pub(crate) tries: u32,
     pub(crate) retry_at: Instant,
-    has_cookie: bool,
+    /// Cookies that were taken and answered at once.
+    cookies: u8,
     flight: Option<Flight>,
 }
 
@@ -79,7 +87,7 @@ struct Flight {
 
 impl Attempt {
     pub(crate) fn new(now: Instant) -> Self {
-        Self { started: now, tries: 0, retry_at: now, has_cookie: false, flight: None }
+        Self { started: now, tries: 0, retry_at: now, cookies: 0, flight: None }
     }
 
     /// The session index that is reserved for it.
@@ -99,18 +107,10 @@ impl Dataplane {
         let via = Via::Direct(from);
         match FrameView::parse(bytes).map_err(|_| DropReason::HandshakeFormat)? {
             FrameView::Initiation(frame) => {
-                let rng = &mut self.rng;
-                let random = || {
-                    let mut nonce = [0; 24];
-                    rng.fill_bytes(&mut nonce);
-                    nonce
-                };
+                let random = || random_nonce(&mut self.rng);
                 match self.gate.admit(&frame.macs, (from, frame.sender), random, now)? {
                     Admission::Admit => self.answer(&frame, &via, now),
-                    Admission::Cookie(reply) => {
-                        self.transmit(Transmit { to: from, tos: 0, bytes: reply.to_vec() });
-                        Err(DropReason::HandshakeCookie)
-                    }
+                    Admission::Cookie(reply) => Err(self.send_cookie(from, &reply)),
                 }
             }
             FrameView::Response(frame) => {
@@ -172,6 +172,10 @@ impl Dataplane {
         if responder.stamp <= peer.stamp {
             return Err(DropReason::HandshakeStale);
         }
+        if peer.stamp == Timestamp::default() {
+            self.demand_cookie(frame, via, now)?;
+        }
+        let peer = self.peers.get_mut(slot).ok_or(DropReason::HandshakePeer)?;
         let stamp = responder.stamp;
         let (keys, noise) =
             responder.respond(&peer.config.psk).map_err(|_| DropReason::HandshakeNoise)?;
@@ -200,6 +204,28 @@ impl Dataplane {
         }
         self.schedule(slot, now);
         Ok(Verdict::Consumed)
+    }
+
+    /// Which stamps a peer used is forgotten with a restart, so its first call since then must carry a cookie of this
+    /// start: else it might be a replay of one from before. One over relays is within what their budget bounds.
+    fn demand_cookie(
+        &mut self,
+        frame: &Initiation<'_>,
+        via: &Via,
+        now: Instant,
+    ) -> Result<(), DropReason> {
+        let Via::Direct(from) = via else { return Ok(()) };
+        let random = || random_nonce(&mut self.rng);
+        match self.gate.demand(&frame.macs, (*from, frame.sender), random, now) {
+            None => Ok(()),
+            Some(reply) => Err(self.send_cookie(*from, &reply)),
+        }
+    }
+
+    /// Sends a cookie instead of an answer.
+    fn send_cookie(&mut self, to: SocketAddr, reply: &[u8; COOKIE_REPLY_LEN]) -> DropReason {
+        self.transmit(Transmit { to, tos: 0, bytes: reply.to_vec() });
+        DropReason::HandshakeCookie
     }
 
     /// Finishes a handshake of ours with the response to it.
@@ -242,8 +268,8 @@ impl Dataplane {
         Ok(Verdict::Consumed)
     }
 
-    /// Takes the cookie that a responder under load gave instead of an answer, and tries again with
-    /// it at once.
+    /// Takes the cookie that a responder gave instead of an answer, and tries again with it at once, at the
+    /// same address: a cookie holds for the two addresses between which it travelled.
     fn take_cookie(
         &mut self,
         frame: &CookieReply<'_>,
@@ -256,8 +282,9 @@ impl Dataplane {
         let mac1 = attempt.flight.as_ref().map(|flight| flight.mac1).ok_or(unexpected)?;
         let cookie = peer.macs.open_cookie(frame, &mac1).ok_or(DropReason::HandshakeMac)?;
         peer.cookie = Some((cookie, now));
-        if !attempt.has_cookie {
-            attempt.has_cookie = true;
+        if attempt.cookies < COOKIES_MAX {
+            attempt.cookies += 1;
+            attempt.tries = attempt.tries.saturating_sub(1);
             attempt.retry_at = now;
             self.schedule(slot, now);
         }
@@ -353,6 +380,13 @@ impl Dataplane {
         self.stamp = after.max(self.me.clock.at(now));
         self.stamp
     }
+}
+
+/// A nonce for a cookie reply.
+fn random_nonce(rng: &mut impl Rng) -> [u8; 24] {
+    let mut nonce = [0; 24];
+    rng.fill_bytes(&mut nonce);
+    nonce
 }
 
 /// Puts the macs on a frame for `peer` and returns mac1.

@@ -50,9 +50,10 @@ fn meet(hub: &mut Dataplane, number: u32, now: Instant) -> Result<()> {
     introduce(&mut peer, HUB, now)?;
     hub.connect(node(number)?, Reach::Direct, now);
     peer.connect(node(HUB)?, Reach::Direct, now);
-    hub.handle_timeout(now);
     let mut is_moving = true;
     while is_moving {
+        // The second time it calls with the cookie that the first call got.
+        hub.handle_timeout(now);
         is_moving = carry(hub, HUB, &mut peer, now);
         is_moving |= carry(&mut peer, number, hub, now);
     }

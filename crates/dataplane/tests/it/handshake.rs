@@ -16,12 +16,12 @@ fn kinds(world: &World) -> Vec<usize> {
 }
 
 #[test]
-fn the_lower_number_calls_and_both_are_up_after_one_exchange() {
+fn the_lower_number_calls_and_both_are_up_after_a_cookie_and_an_exchange() {
     let mut world = World::new(2);
     world.connect(2, 1, Reach::Direct);
     world.connect(1, 2, Reach::Direct);
     world.run_millis(100);
-    assert_eq!(kinds(&world), [148, 92]);
+    assert_eq!(kinds(&world), [148, 64, 148, 92]);
     assert_eq!(world.router(1).events, [Event::PeerUp(node(2))]);
     let address = world.address(1);
     assert_eq!(world.router(2).events, [Event::PeerUp(node(1)), Event::Roamed(node(1), address)]);
@@ -45,7 +45,7 @@ fn two_calls_at_once_end_in_sessions_that_lose_nothing() {
     world.connect(1, 2, Reach::Direct);
     world.steer(1, &[], 2, 0);
     world.steer(2, &[], 1, 0);
-    world.run_millis(40);
+    world.run_millis(80);
     for _ in 0..300 {
         world.host_sends(1, &udp("10.0.1.5:1", "10.0.2.9:2", b"there"));
         world.host_sends(2, &udp("10.0.2.5:1", "10.0.1.9:2", b"back"));
@@ -141,9 +141,61 @@ fn replayed_frames_are_not_answered() {
     world.run_millis(100);
     let frames: Vec<Datagram> = handshakes(&world).into_iter().cloned().collect();
     world.sent.clear();
-    assert_eq!(world.inject(2, &frames[0]), Verdict::Drop(DropReason::HandshakeStale));
-    assert_eq!(world.inject(1, &frames[1]), Verdict::Drop(DropReason::HandshakeUnexpected));
+    let [first, cookie, second, response] = frames.as_slice() else { panic!("{frames:?}") };
+    for call in [first, second] {
+        assert_eq!(world.inject(2, call), Verdict::Drop(DropReason::HandshakeStale));
+    }
+    for answer in [cookie, response] {
+        assert_eq!(world.inject(1, answer), Verdict::Drop(DropReason::HandshakeUnexpected));
+    }
     assert_eq!(world.sent, []);
+}
+
+#[test]
+fn a_call_from_before_a_restart_is_not_answered_whoever_called_since() {
+    for calls_itself in [false, true] {
+        let mut world = World::new(2);
+        world.connect(1, 2, Reach::Direct);
+        world.run_millis(100);
+        let calls = handshakes(&world).into_iter().filter(|frame| frame.bytes.len() == 148);
+        let calls: Vec<Datagram> = calls.cloned().collect();
+        world.boot(2, 1, 0, Timestamp::default());
+        world.introduce(2, 2);
+        if calls_itself {
+            world.connect(2, 1, Reach::Direct);
+            world.run(Duration::from_secs(3));
+            assert!(world.plane(2).is_up(node(1)));
+        }
+        world.sent.clear();
+        for call in &calls {
+            assert_eq!(world.inject(2, call), Verdict::Drop(DropReason::HandshakeCookie));
+        }
+        assert_eq!(kinds(&world), [64, 64]);
+        world.run(Duration::from_secs(1));
+        assert_eq!(kinds(&world), [64, 64], "nobody takes up a cookie that he did not ask for");
+        let (now, config) = (world.now, world.peer_config(2));
+        world.plane(1).remove_peer(node(2));
+        world.plane(1).set_peer(node(2), config, now);
+        world.connect(1, 2, Reach::Direct);
+        world.run(Duration::from_secs(1));
+        assert!(world.plane(1).is_up(node(2)) && world.plane(2).is_up(node(1)));
+    }
+}
+
+#[test]
+fn a_cookie_is_taken_back_to_the_address_that_gave_it() {
+    let mut world = World::new(2);
+    let mut config = world.peer_config(2);
+    let (now, silent) = (world.now, SocketAddr::from(([203, 0, 113, 1], PORT)));
+    config.endpoints.insert(0, silent);
+    world.plane(1).set_peer(node(2), config, now);
+    world.connect(1, 2, Reach::Direct);
+    world.run(Duration::from_secs(2));
+    let calls = handshakes(&world).into_iter().filter(|frame| frame.bytes.len() == 148);
+    let called: Vec<SocketAddr> = calls.map(|call| call.to).collect();
+    let answers = world.address(2);
+    assert_eq!(called, [silent, answers, answers]);
+    assert!(world.plane(1).is_up(node(2)));
 }
 
 #[test]
@@ -165,12 +217,15 @@ fn another_psk_gives_no_session() {
     world.plane(2).set_peer(node(1), config, now);
     world.connect(1, 2, Reach::Direct);
     world.run_millis(500);
-    assert_eq!(world.drops, [(1, DropReason::HandshakeNoise)]);
+    assert_eq!(world.drops, [(2, DropReason::HandshakeCookie), (1, DropReason::HandshakeNoise)]);
     assert!(!world.plane(1).is_up(node(2)) && !world.plane(2).is_up(node(1)));
 }
 
-/// Real initiations of router 1, which nobody answered.
+/// Real initiations of router 1, which nobody answered; router 2 has heard it before, and so would answer.
 fn initiations(world: &mut World, count: usize) -> Vec<Datagram> {
+    world.connect(1, 2, Reach::Direct);
+    world.run_millis(100);
+    world.sent.clear();
     world.cut.insert((1, 2));
     let mut all = Vec::new();
     for _ in 0..count {
@@ -210,7 +265,8 @@ fn a_flood_is_answered_with_less_than_it_sends_and_a_peer_gets_through() {
         assert!(world.sent.iter().all(|sent| sent.to == spoofed.from));
     }
     assert!(octets_out <= octets_in);
-    assert!(admitted <= usize::try_from(HANDSHAKES_PER_SECOND).unwrap() / 2, "{admitted}");
+    assert!(admitted > 0, "router 2 answers as long as it is not under load");
+    assert!(admitted <= usize::try_from(HANDSHAKES_PER_SECOND).unwrap(), "{admitted}");
     world.sent.clear();
     world.connect(2, 3, Reach::Direct);
     world.connect(3, 2, Reach::Direct);
@@ -237,6 +293,7 @@ fn a_flood_meant_for_another_router_fails_at_mac1() {
     for datagram in &flood {
         world.inject(3, datagram);
     }
+    world.drops.retain(|(router, _)| *router == 3);
     assert_eq!(world.drops, [(3, DropReason::HandshakeMac); 50]);
     assert_eq!(world.sent, []);
 }
@@ -245,14 +302,13 @@ fn a_flood_meant_for_another_router_fails_at_mac1() {
 fn under_load_a_peer_connects_with_the_cookie_it_gets() {
     let mut world = World::new(3);
     let flood = initiations(&mut world, 400);
-    let (now, config) = (world.now, world.peer_config(2));
-    world.plane(1).set_peer(node(2), config, now);
-    world.connect(1, 2, Reach::Direct);
+    world.connect(3, 2, Reach::Direct);
+    world.run_millis(1_990);
     for _ in 0..20 {
         assert!(keep_under_load(&mut world, &flood) > 0);
         world.run_millis(5);
     }
-    assert!(world.plane(1).is_up(node(2)));
+    assert!(world.plane(3).is_up(node(2)));
     assert_eq!(kinds(&world), [148, 64, 148, 92]);
 }
 
@@ -402,6 +458,7 @@ fn a_relayed_handshake_waits_for_its_first_hop() {
 #[test]
 fn a_relayed_handshake_that_lies_about_its_path_is_dropped() {
     let mut world = isolated();
+    world.drops.clear();
     world.connect(1, 4, Reach::Via(vec![node(2), node(3)]));
     let now = world.now;
     world.plane(1).handle_timeout(now);

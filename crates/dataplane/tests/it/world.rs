@@ -135,6 +135,7 @@ impl World {
         }
         self.run(Duration::from_secs(5));
         self.sent.clear();
+        self.drops.clear();
     }
 
     /// Starts (or restarts) a router whose wall clock is `skew` seconds off.

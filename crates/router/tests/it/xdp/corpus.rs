@@ -190,7 +190,7 @@ fn control_messages_handshakes_and_strangers_are_left_to_the_router() {
             plane.seal_oam(node(target), &via, b"message", &mut bytes, now).unwrap();
             given.push(bytes);
         }
-        for index in [0_u16, 9, 0xffff] {
+        for index in [0_u16, 999, 0xffff] {
             let mut bytes = caught[0].bytes.clone();
             bytes[2..4].copy_from_slice(&index.to_be_bytes());
             given.push(bytes);
