@@ -167,7 +167,7 @@ fn a_session_is_no_link_before_it_is_confirmed() {
     let mut world = World::new(2);
     let mut executor = Executor::beside(world.plane(2));
     world.connect(1, 2, Reach::Direct);
-    // A call and the cookie for it take 20 ms, the next call and the response 20 ms, and what proves that it came 10 ms.
+    // A call and its cookie take 20 ms, the next call and the response 20 ms, what proves that it came 10 ms.
     for (millis, links) in [(35, 0), (10, 0), (10, 1)] {
         world.run_millis(millis);
         executor.copy.follow(world.plane(2));
