@@ -103,7 +103,7 @@ reasons! {
     HandshakeFormat => handshake_format,
     /// mac1 is not valid: the sender does not know this router's key.
     HandshakeMac => handshake_mac,
-    /// Under load: a cookie was sent, or the cookie that came back is not valid.
+    /// A cookie was sent instead of an answer: under load, or to a peer's first call since the start.
     HandshakeCookie => handshake_cookie,
     /// Too many handshakes from one place or in all.
     HandshakeRate => handshake_rate,

@@ -12,7 +12,7 @@ const FIXED: usize = 16;
 const LINK_TAG: usize = 8;
 const AEAD_TAG: usize = 16;
 
-/// Octets at the end of a handshake's initiation and response that are checked under load only (mac2).
+/// Octets at the end of a handshake (mac2) that are checked under load and in first calls only.
 const MAC2: usize = 16;
 
 /// What a datagram is.

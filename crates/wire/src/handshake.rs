@@ -1,6 +1,7 @@
 //! Frames of the handshake: initiation, response, cookie reply.
 //!
-//! The message pattern is WireGuard's (Noise IKpsk2, mac1 and mac2, cookies under load); sizes are the same.
+//! The message pattern is WireGuard's (Noise IKpsk2, mac1 and mac2, cookies), and so are the sizes; a cookie is asked
+//! for under load and of first calls.
 //!
 //! ```text
 //!  initiation (148)                    response (92)                      cookie reply (64)
@@ -41,7 +42,7 @@ pub enum FrameView<'a> {
     Initiation(Initiation<'a>),
     /// The second message, from the responder.
     Response(Response<'a>),
-    /// "I am under load: come back with this cookie in mac2."
+    /// "I am under load, or do not know you yet: come back with this cookie in mac2."
     CookieReply(CookieReply<'a>),
 }
 
