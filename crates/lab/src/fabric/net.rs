@@ -88,7 +88,9 @@ impl Net {
 
     /// An empty buffer, one used before where there is one.
     pub fn buffer(&mut self) -> Vec<u8> {
-        self.spare.pop().unwrap_or_default()
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.clear();
+        buffer
     }
 
     /// Gives a buffer back.

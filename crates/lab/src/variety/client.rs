@@ -123,11 +123,17 @@ impl Sender {
         if self.ends.target.is_ipv4() { Kind::V4 } else { Kind::V6 }
     }
 
-    /// Sends one of each kind that is not counted: by ICMP both ends hear what the path carries, and a datagram
+    /// Sends some of each kind that are not counted: by ICMP both ends hear what the path carries, and a datagram
     /// that was too long is nobody's loss but its sender's (RFC 8201 section 4).
     fn learn_mtu(&mut self) -> Result<()> {
-        self.round(|_| {})?;
-        self.counts.clear();
+        for _ in 0..LEARNING_ROUNDS {
+            self.round(|_| {})?;
+            for (kind, count) in std::mem::take(&mut self.counts) {
+                if count.intact < count.sent {
+                    eprintln!("{} {}: lost while learning the MTU", self.family(), kind.word());
+                }
+            }
+        }
         Ok(())
     }
 
@@ -305,6 +311,9 @@ fn length(bytes: &[u8]) -> u64 {
     u64::try_from(bytes.len()).unwrap_or(0)
 }
 
+/// In the first the question of full size is too long, and the near end hears of it; in the second the answer is, and
+/// the far end hears of it.
+const LEARNING_ROUNDS: usize = 2;
 const SMALL_OCTETS: usize = 64;
 /// The issue's: 8 KiB, six fragments on an ordinary link.
 const LARGE_OCTETS: usize = 8_192;
