@@ -90,6 +90,12 @@ pub enum ControlEvent {
         /// The relays in order.
         relays: Vec<NodeId>,
     },
+    /// There is a direct session with this member, and nothing comes directly any more: call it again at all of its
+    /// addresses.
+    CallAgain {
+        /// The member.
+        peer: NodeId,
+    },
     /// A member is reached otherwise than before.
     Member {
         /// The member.

@@ -270,22 +270,35 @@ impl Control {
         }
     }
 
-    /// Calls a member that is reached over relays directly now and then, and goes back to the relays if that does not
-    /// help.
+    /// Calls a member directly now and then that is reached or heard over relays only.
     fn try_direct(&mut self, peer: NodeId, now: Instant) {
         let Some(member) = self.members.get_mut(&peer) else { return };
-        let Some((via, _)) = member.via.clone().filter(|_| member.reach == Some(Reach::Relayed))
-        else {
-            return;
-        };
-        let is_trying = member.tries_direct;
-        let patience = if is_trying { DIRECT_FOR } else { DIRECT_AFTER };
+        let patience = if member.tries_direct { DIRECT_FOR } else { DIRECT_AFTER };
         if now.since(member.direct_at) < patience {
             return;
         }
+        match (member.reach, member.state) {
+            (Some(Reach::Relayed), _) => self.alternate(peer, now),
+            (Some(Reach::Direct), MemberState::Relayed) => {
+                member.direct_at = now;
+                self.event(ControlEvent::CallAgain { peer });
+            }
+            _ => {}
+        }
+    }
+
+    /// The next call goes directly, or over the relays again if the last one was direct and did not help. Who has no
+    /// relays, because it was called, calls as well: both sides forget theirs when a direct session comes up, and a
+    /// relayed one that was under way may replace it.
+    fn alternate(&mut self, peer: NodeId, now: Instant) {
+        let Some(member) = self.members.get_mut(&peer) else { return };
+        let is_trying = member.tries_direct;
         (member.direct_at, member.tries_direct) = (now, !is_trying);
-        let relays = if is_trying { via } else { Vec::new() };
-        self.event(ControlEvent::ConnectVia { peer, relays });
+        let own_relays = member.via.as_ref().map(|(relays, _)| relays.clone());
+        let relays = if is_trying { own_relays } else { Some(Vec::new()) };
+        if let Some(relays) = relays {
+            self.event(ControlEvent::ConnectVia { peer, relays });
+        }
     }
 
     /// The lowest node that was heard within two intervals; this node once it has listened for one.

@@ -8,6 +8,7 @@ use crate::crypto::Secret;
 use crate::drop_reason::{DropCounters, DropReason};
 use crate::fast_path::FastPathTotals;
 use crate::gate::Gate;
+use crate::handshake::Attempt;
 use crate::lane::{LaneEntry, LaneError, LaneMeter, LaneTable};
 use crate::peer::{Count, Peer, PeerConfig, PeerMeter, PeerSlot, Peers, Reach};
 use crate::policy::{INNER_MTU_DEFAULT, PolicyEntry, PolicyError, PolicyTable};
@@ -183,7 +184,7 @@ impl Dataplane {
             let has_moved = peer.config.endpoints != config.endpoints;
             peer.config = config;
             if has_moved {
-                self.call_again(node, now);
+                self.hurry_call(node, now);
             }
             return;
         }
@@ -220,6 +221,17 @@ impl Dataplane {
             self.sessions.release(index);
         }
         self.schedule(slot, now);
+    }
+
+    /// Calls a node although there is a direct session with it: what is sent to its address does not arrive, so it may
+    /// have another one by now. The session is kept until the call is answered.
+    pub fn call_again(&mut self, node: NodeId, now: Instant) {
+        let Some(slot) = self.peers.slot(node) else { return };
+        let Some(peer) = self.peers.get_mut(slot) else { return };
+        if peer.reach == Some(Reach::Direct) && peer.attempt.is_none() {
+            peer.attempt = Some(Attempt::new(now));
+            self.schedule(slot, now);
+        }
     }
 
     /// Which inner source addresses `node` may use; for this router itself, which ones its own host
@@ -420,7 +432,7 @@ impl Dataplane {
     }
 
     /// Tries a peer that is called already at its new addresses.
-    fn call_again(&mut self, node: NodeId, now: Instant) {
+    fn hurry_call(&mut self, node: NodeId, now: Instant) {
         let Some(slot) = self.peers.slot(node) else { return };
         let attempt = self.peers.get_mut(slot).and_then(|peer| peer.attempt.as_mut());
         if let Some(attempt) = attempt {

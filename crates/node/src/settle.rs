@@ -236,6 +236,7 @@ impl Node {
                 let reach = if relays.is_empty() { Reach::Direct } else { Reach::Via(relays) };
                 self.dataplane.connect(peer, reach, now);
             }
+            ControlEvent::CallAgain { peer } => self.dataplane.call_again(peer, now),
             ControlEvent::InnerMtu { endpoint, relays, octets } => {
                 self.steering.set_inner_mtu(endpoint, &relays, octets, &mut self.dataplane);
             }

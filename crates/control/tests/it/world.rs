@@ -384,6 +384,7 @@ impl World {
                 }
             }
             ControlEvent::PolicyChange(_)
+            | ControlEvent::CallAgain { .. }
             | ControlEvent::SpreadChange(_)
             | ControlEvent::InnerMtu { .. }
             | ControlEvent::LaneUnwanted { .. }

@@ -104,6 +104,25 @@ fn a_direct_path_that_heals_is_found_again_by_routers_that_met_over_a_relay() {
     heal(20);
 }
 
+/// Found by the swarm (seed 5643): two routers whose NATs forget at once know each other by addresses that are worth
+/// nothing. Their session was kept alive over relays, so neither tried the address that the roster lists.
+#[test]
+fn two_routers_that_get_new_addresses_at_once_find_each_other_again() {
+    let mut world = World::new(&WorldConfig::new(3), 8);
+    for (a, b) in [(0, 1), (1, 2), (0, 2)] {
+        world.link(a, b, Link::with_owd_ms(20));
+    }
+    world.run(secs(10));
+    for _ in 0..2 {
+        world.rebind(0);
+        world.rebind(2);
+        world.run(secs(4));
+    }
+    world.run(secs(16));
+    let is_whole = |router| world.view(router).matrix.is_full();
+    assert!((0..3).all(is_whole), "the direct path is measured again");
+}
+
 /// Found by the swarm (seeds 40, 346, 506): a peer's address was learned only from the newest packet of all ways, so
 /// where relays are quicker than the direct path it was never learned.
 #[test]
