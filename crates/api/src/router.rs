@@ -253,8 +253,24 @@ pub struct EndpointPaths {
     /// The paths that share it.
     #[serde(default)]
     pub shares: Vec<PathShare>,
+    /// Forwarding classes, each with a path of its own; none while paths share all traffic.
+    #[serde(default)]
+    pub classes: Vec<ClassPath>,
     /// Active first, then standby, then by cost.
     pub candidates: Vec<Candidate>,
+}
+
+/// Where the packets of a forwarding class go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassPath {
+    /// The class.
+    pub name: String,
+    /// What it wants of paths: `direct-first`, `fastest` or `cheapest`.
+    pub prefer: String,
+    /// Its code points.
+    pub dscp: Vec<u8>,
+    /// Names of the relays in order; absent while it takes the default path.
+    pub relays: Option<Vec<String>>,
 }
 
 /// One of several paths that share the traffic to an endpoint.
@@ -329,6 +345,9 @@ pub struct Why {
 pub struct Decision {
     /// When, RFC 3339, UTC.
     pub time: String,
+    /// For which forwarding class; absent: for all other traffic.
+    #[serde(default)]
+    pub class: Option<String>,
     /// Relays' names of the path left; absent = the default path.
     pub from: Option<Vec<String>>,
     /// Relays' names of the path taken; absent = the default path.

@@ -31,6 +31,9 @@ pub struct ControlConfig {
     pub liveness: LivenessConfig,
     /// When traffic moves.
     pub policy: PolicyConfig,
+    /// What forwarding classes want of paths instead of `policy.preference`, at most
+    /// [`CLASSES_MAX`](crate::CLASSES_MAX). Which packets are of a class is the node's matter.
+    pub classes: Vec<Preference>,
     /// How well this node's clock is known.
     pub clock: ErrorEstimate,
     /// Signs the rows.
@@ -99,6 +102,7 @@ impl ControlConfig {
             pulse_interval: PULSE_INTERVAL_DEFAULT,
             liveness: LivenessConfig::default(),
             policy: PolicyConfig::default(),
+            classes: Vec::new(),
             clock,
             signer,
         }

@@ -194,7 +194,7 @@ impl Control {
         if is_wanted && endpoint != self.me && self.members.contains_key(&endpoint) {
             if !self.endpoints.contains_key(&endpoint) {
                 let mut context = context!(self, now);
-                let watched = Endpoint::new(endpoint, &mut context);
+                let watched = Endpoint::new(endpoint, &self.config.classes, &mut context);
                 self.endpoints.insert(endpoint, watched);
                 self.next_survey = now;
             }

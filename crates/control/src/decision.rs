@@ -56,6 +56,11 @@ pub enum Rule {
         /// The weights of all paths that share the traffic.
         of: u32,
     },
+    /// It carries what is of this forwarding class; the rest goes elsewhere.
+    CarriesClass {
+        /// The class's place in [`crate::ControlConfig::classes`].
+        class: u8,
+    },
     /// It is kept confirmed and ready.
     Standby,
     /// It is the default path: measured, and returned to when it is well.
@@ -152,6 +157,8 @@ impl Candidate {
 pub struct Decision {
     /// When it was taken.
     pub at: Instant,
+    /// For which forwarding class, by its place in [`crate::ControlConfig::classes`]; `None` for all other traffic.
+    pub class: Option<u8>,
     /// Why.
     pub cause: Cause,
     /// The path before; empty is the default path.

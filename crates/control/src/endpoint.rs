@@ -11,6 +11,8 @@
 //! ```
 //! The default path is always probed. The matrix proposes, a measurement disposes (invariant 8).
 
+mod reasons;
+
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
@@ -19,9 +21,11 @@ use srwan_wire::oam::Relays;
 use srwan_wire::path_group::GROUP_FIRST;
 use srwan_wire::time::{Instant, Owd};
 
+use crate::choice::Preference;
+use crate::class::Class;
 use crate::clock::Bounded;
 use crate::config::{LivenessConfig, PolicyConfig};
-use crate::decision::{Candidate, Cause, Decision, DecisionLog, Rule};
+use crate::decision::{Candidate, Cause, DecisionLog, Rule};
 use crate::event::{ControlEvent, LaneState, PolicyChange};
 use crate::meter::PathFigures;
 use crate::random::PhaseRng;
@@ -61,6 +65,15 @@ struct BackOff {
     failures: u32,
 }
 
+/// Traffic goes from one path to another: all that is of no class, or that of one class.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Move {
+    pub(crate) class: Option<u8>,
+    pub(crate) from: PathId,
+    pub(crate) to: PathId,
+    pub(crate) cause: Cause,
+}
+
 /// One endpoint of interest.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
@@ -72,6 +85,8 @@ pub(crate) struct Endpoint {
     pub(crate) pin: Option<Relays>,
     pub(crate) spread: Option<Spread>,
     judge: Judge,
+    /// What wants other paths than the rest.
+    pub(crate) classes: Vec<Class>,
     back_offs: BTreeMap<Relays, BackOff>,
     pub(crate) survey: Vec<Candidate>,
     offset: Option<Bounded>,
@@ -81,7 +96,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    pub(crate) fn new(node: NodeId, context: &mut Context<'_>) -> Self {
+    pub(crate) fn new(node: NodeId, classes: &[Preference], context: &mut Context<'_>) -> Self {
         let start = Start { now: context.now, phase: context.rng.below(context.liveness.interval) };
         let default = Track::new(Relays::default(), false, context.liveness, start);
         Self {
@@ -93,6 +108,7 @@ impl Endpoint {
             pin: None,
             spread: None,
             judge: Judge::default(),
+            classes: classes.iter().copied().map(Class::new).collect(),
             back_offs: BTreeMap::new(),
             survey: Vec::new(),
             offset: None,
@@ -119,25 +135,6 @@ impl Endpoint {
         self.tracks.get(&shared.unwrap_or(self.active))?.figures(policy, now)
     }
 
-    /// Every candidate with its figures and rule as of `now`.
-    pub(crate) fn candidates(&self, policy: &PolicyConfig, now: Instant) -> Vec<Candidate> {
-        let mut found: Vec<Candidate> = self.survey.clone();
-        for track in self.tracks.values() {
-            let relays = track.relays.as_slice();
-            if !found.iter().any(|candidate| candidate.relays == relays) {
-                found.push(Candidate::probed_only(relays.to_vec()));
-            }
-        }
-        for candidate in &mut found {
-            self.annotate(candidate, policy, now);
-        }
-        found
-    }
-
-    pub(crate) fn decisions(&self) -> impl Iterator<Item = &Decision> {
-        self.log.iter()
-    }
-
     pub(crate) fn poll_timeout(&self) -> Instant {
         let tracks = self.tracks.values().flat_map(|track| {
             let hop_sample = (!track.is_default()).then_some(track.next_hop_sample);
@@ -161,6 +158,7 @@ impl Endpoint {
     pub(crate) fn unpin(&mut self, context: &mut Context<'_>) {
         if self.pin.take().is_some() && self.active != DEFAULT_PATH {
             self.move_to(DEFAULT_PATH, Cause::Unpinned, context);
+            self.gather_classes(Cause::Unpinned, context);
         }
     }
 
@@ -204,6 +202,7 @@ impl Endpoint {
     /// This node's clock started anew: delays measured with the old one compare with nothing.
     pub(crate) fn forget_delays(&mut self) {
         self.judge.forget();
+        self.classes.iter_mut().for_each(Class::forget);
         self.tracks.values_mut().for_each(|track| track.meter.forget_delays());
     }
 
@@ -225,6 +224,7 @@ impl Endpoint {
         if went_down.contains(&self.active) && !self.is_spread() {
             self.leave_active(Cause::Blackout, context);
         }
+        self.rescue_classes(context);
         for id in went_down {
             self.fail(id, context);
         }
@@ -243,11 +243,18 @@ impl Endpoint {
         self.tracks.values_mut().for_each(|track| track.meter.close_window(policy.window, now));
         if self.pin.is_some() {
             self.follow_pin(context);
-            return;
+            return self.gather_classes(Cause::Pinned, context);
         }
         if self.is_spread() {
-            return;
+            return self.gather_classes(Cause::Shares, context);
         }
+        self.judge_all(context);
+        self.judge_classes(context);
+    }
+
+    /// Compares once more for all traffic that is of no class.
+    fn judge_all(&mut self, context: &mut Context<'_>) {
+        let (policy, now) = (context.policy, context.now);
         let standby = self.standby.and_then(|id| self.tracks.get(&id)).filter(|t| t.is_usable());
         let (Some(active), Some(default)) =
             (self.tracks.get(&self.active), self.tracks.get(&DEFAULT_PATH))
@@ -302,10 +309,15 @@ impl Endpoint {
     /// The usable path with the least delay, other than the active one; the default path needs no
     /// confirmation, only not to be down.
     fn rescue(&self) -> Option<PathId> {
+        self.rescue_from(self.active)
+    }
+
+    /// The same, other than `active`.
+    pub(crate) fn rescue_from(&self, active: PathId) -> Option<PathId> {
         let is_up = |track: &Track| {
             !track.meter.conditions().blackout && (track.is_default() || track.is_usable())
         };
-        let others = self.tracks.iter().filter(|(id, track)| **id != self.active && is_up(track));
+        let others = self.tracks.iter().filter(|(id, track)| **id != active && is_up(track));
         let delay = |track: &Track| track.meter.last_forward().map(Owd::as_nanos);
         others.min_by_key(|(id, track)| (delay(track).unwrap_or(i64::MAX), **id)).map(|(id, _)| *id)
     }
@@ -316,22 +328,36 @@ impl Endpoint {
             return;
         }
         self.judge.note_switch(from == DEFAULT_PATH, cause, context.policy, context.now);
-        let gain = self.gain_between(from, to, context);
-        let relays =
-            |id: &PathId| self.tracks.get(id).map_or(Vec::new(), |t| t.relays.as_slice().to_vec());
-        let (before, after) = (relays(&from), relays(&to));
+        let change = self.change(&Move { class: None, from, to, cause }, context);
         self.swap_standby(from, to, cause, context);
-        self.record(cause, before.clone(), after.clone(), context);
-        let some = |relays: Vec<NodeId>| if relays.is_empty() { None } else { Some(relays) };
-        context.events.push_back(ControlEvent::PolicyChange(PolicyChange {
+        self.tell_change(change, context);
+    }
+
+    /// A move in words for the node.
+    pub(crate) fn change(&self, moved: &Move, context: &Context<'_>) -> PolicyChange {
+        let Move { class, from, to, cause } = *moved;
+        let relays = |id: &PathId| {
+            let track = self.tracks.get(id).filter(|track| !track.is_default())?;
+            Some(track.relays.as_slice().to_vec())
+        };
+        PolicyChange {
             endpoint: self.node,
-            active: some(after),
-            previous: some(before),
+            class,
+            active: relays(&to),
+            previous: relays(&from),
             path: to,
             cause,
-            gain,
+            gain: self.gain_between(from, to, context),
             at: context.now,
-        }));
+        }
+    }
+
+    /// Keeps why traffic moved, and tells the node.
+    pub(crate) fn tell_change(&mut self, change: PolicyChange, context: &mut Context<'_>) {
+        let relays = |path: &Option<Vec<NodeId>>| path.clone().unwrap_or_default();
+        let (from, to) = (relays(&change.previous), relays(&change.active));
+        self.record_of(change.class, change.cause, from, to, context);
+        context.events.push_back(ControlEvent::PolicyChange(change));
     }
 
     /// The path that is left stands by in place of the one that took over; after a return,
@@ -444,6 +470,9 @@ impl Endpoint {
         if track.is_usable() {
             self.challenger = None;
             let old = self.standby.replace(id);
+            if let Some(old) = old {
+                self.evict_classes(old, Some(id), Cause::StandbyChanged, context);
+            }
             if let Some(old) = old.filter(|old| *old != self.active) {
                 self.remove(old, context);
             }
@@ -503,6 +532,7 @@ impl Endpoint {
         if id == self.active {
             return;
         }
+        self.evict_classes(id, None, Cause::StandbyChanged, context);
         self.standby = self.standby.filter(|standby| *standby != id);
         self.challenger = self.challenger.filter(|challenger| *challenger != id);
         let Some(track) = self.tracks.remove(&id) else { return };
@@ -524,65 +554,6 @@ impl Endpoint {
             if !self.tracks.contains_key(&PathId(self.last_id)) {
                 return PathId(self.last_id);
             }
-        }
-    }
-
-    // ---- reasons -----------------------------------------
-
-    pub(crate) fn record(
-        &mut self,
-        cause: Cause,
-        from: Vec<NodeId>,
-        to: Vec<NodeId>,
-        context: &Context<'_>,
-    ) {
-        let candidates = self.candidates(context.policy, context.now);
-        let decision =
-            Decision { at: context.now, cause, from, to, offset: self.offset, candidates };
-        self.log.push(decision);
-    }
-
-    fn annotate(&self, candidate: &mut Candidate, policy: &PolicyConfig, now: Instant) {
-        let id = self.id_of(&candidate.relays);
-        if let Some(track) = id.and_then(|id| self.tracks.get(&id)) {
-            candidate.measured = track.figures(policy, now);
-            candidate.conditions = track.meter.conditions();
-            candidate.inner_mtu = track.mtu.inner_mtu();
-        }
-        let probed = id.and_then(|id| self.tracks.get(&id).map(|track| self.rule_of(id, track)));
-        let backed_off = self
-            .back_offs
-            .iter()
-            .find(|(path, b)| path.as_slice() == candidate.relays && b.until > now)
-            .map(|(_, b)| Rule::BackedOff { until: b.until });
-        if let Some(rule) = probed.or(backed_off) {
-            candidate.rule = rule;
-        }
-    }
-
-    fn rule_of(&self, id: PathId, track: &Track) -> Rule {
-        if self.pin.as_ref() == Some(&track.relays) {
-            return Rule::Pinned;
-        }
-        if let Some(rule) = self.share_rule(id) {
-            return rule;
-        }
-        if id == self.active && !self.is_spread() {
-            return Rule::Active;
-        }
-        if track.meter.conditions().blackout {
-            return Rule::Down;
-        }
-        if id == DEFAULT_PATH {
-            return Rule::Default;
-        }
-        if !track.meter.is_confirmed() {
-            return Rule::Confirming { answered: track.meter.answered() };
-        }
-        match track.lane {
-            Some(LaneState::Pending) => Rule::LanePending,
-            Some(LaneState::Refused) => Rule::Unfunded,
-            Some(LaneState::Ready) | None => Rule::Standby,
         }
     }
 }

@@ -189,6 +189,9 @@ pub struct SpreadPath {
 pub struct PolicyChange {
     /// Where the traffic goes in the end.
     pub endpoint: NodeId,
+    /// That of which forwarding class, by its place in [`crate::ControlConfig::classes`]; `None` for all that is of no
+    /// class.
+    pub class: Option<u8>,
     /// The relays from this moment; `None` is the default path.
     pub active: Option<Vec<NodeId>>,
     /// The relays before; `None` was the default path.

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod choice;
+mod class;
 mod clock;
 mod config;
 mod control;
@@ -44,6 +45,7 @@ mod switching;
 mod track;
 
 pub use self::choice::{Offer, Preference, margin};
+pub use self::class::CLASSES_MAX;
 pub use self::clock::{Bounded, ClockPair};
 pub use self::config::{
     AGE_INTERVALS_MAX, ControlConfig, EXTRA_PULSE_SPACING, INNER_MTU_DEFAULT, LivenessConfig,

@@ -101,7 +101,7 @@ impl Endpoint {
     pub(crate) fn carries(&self, path: srwan_wire::id::PathId) -> bool {
         let is_shared = self.shares().iter().any(|share| share.path == path);
         let is_active = path == self.active && path != DEFAULT_PATH;
-        is_shared || is_active
+        is_shared || is_active || self.class_on(path).is_some()
     }
 
     /// When the next padded probe of any path is due.

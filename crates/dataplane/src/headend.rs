@@ -31,7 +31,7 @@ impl Dataplane {
         }
         let flow = inner.flow(frame.packet(), self.flow_hasher);
         let steering = self.policies.lookup_mut(inner.destination).ok_or(DropReason::NoPolicy)?;
-        let pick = steering.pick(flow);
+        let pick = steering.pick(flow, inner.tos);
         if frame.packet().len() > usize::from(pick.inner_mtu) {
             return self.fit(frame, &inner, &pick, now);
         }

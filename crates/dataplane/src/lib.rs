@@ -17,6 +17,7 @@ mod control_seal;
 mod crypto;
 mod dataplane;
 mod drop_reason;
+mod dscp;
 mod endpoint;
 mod fast_path;
 mod fib;
@@ -51,6 +52,7 @@ mod verdict;
 pub use crate::control_seal::OamError;
 pub use crate::dataplane::{Dataplane, Event, Identity, Totals, Transmit};
 pub use crate::drop_reason::{DropCounters, DropReason};
+pub use crate::dscp::{DSCP_COUNT, DscpSet};
 pub use crate::fast_path::FastPathTotals;
 pub use crate::fib::{FibAdjacency, FibChange, FibLane, FibLink, LinkSecret};
 pub use crate::frame::{Frame, HEADROOM, TAILROOM};
@@ -61,7 +63,7 @@ pub use crate::peer::{
     UNBILLED_RELAY_PER_SECOND,
 };
 pub use crate::policy::{
-    INNER_MTU_DEFAULT, POLICIES_MAX, PolicyEntry, PolicyError, PolicyPath, Spread,
+    INNER_MTU_DEFAULT, POLICIES_MAX, PolicyClass, PolicyEntry, PolicyError, PolicyPath, Spread,
 };
 pub use crate::replay::{REPLAY_WINDOW, ReplayError, ReplayWindow};
 pub use crate::sequencer::{Delivery, HELD_OCTETS_MAX};

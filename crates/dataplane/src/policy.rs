@@ -4,6 +4,7 @@
 //! the shortest: a lookup costs one map search for each length that occurs, which is a handful. No
 //! entry means the default path, and that is not this table's business.
 
+use crate::dscp::DscpSet;
 use crate::shares::PATHS_MAX;
 use crate::steering::Steering;
 use core::net::IpAddr;
@@ -31,6 +32,19 @@ pub struct PolicyEntry {
     /// The paths: one to [`PATHS_MAX`].
     pub paths: Vec<PolicyPath>,
     /// Largest inner packet that fits all of them, in octets.
+    pub inner_mtu: u16,
+    /// What goes over a path of its own instead; the first class that has a packet's code point takes it.
+    pub classes: Vec<PolicyClass>,
+}
+
+/// A forwarding class of a per-flow policy (RFC 9256 section 8.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyClass {
+    /// Which packets are of it.
+    pub dscp: DscpSet,
+    /// Their path.
+    pub path: PolicyPath,
+    /// Largest inner packet that fits it, in octets.
     pub inner_mtu: u16,
 }
 
@@ -69,7 +83,7 @@ impl PolicyEntry {
     ) -> Self {
         let path = PolicyPath { relays, lane, path_id, weight: 1 };
         let (spread, inner_mtu) = (Spread::Flows, INNER_MTU_DEFAULT);
-        Self { endpoint, spread, paths: vec![path], inner_mtu }
+        Self { endpoint, spread, paths: vec![path], inner_mtu, classes: Vec::new() }
     }
 }
 

@@ -1,6 +1,7 @@
 //! A policy as the fast path uses it: its paths, and which of them takes a packet.
 
-use crate::policy::{PolicyEntry, PolicyError, PolicyPath, Spread};
+use crate::dscp::{DscpSet, point_of};
+use crate::policy::{PolicyClass, PolicyEntry, PolicyError, PolicyPath, Spread};
 use crate::session::OAM_PATH;
 use crate::shares::{PATHS_MAX, Slots, Turns};
 use srwan_wire::id::{LaneLabel, NodeId, PathId};
@@ -27,6 +28,15 @@ pub(crate) struct Steering {
     /// Whose flows are whose; `None` where there is one path.
     slots: Option<Slots>,
     turns: Turns,
+    classes: Vec<ClassWay>,
+}
+
+/// The path of a forwarding class.
+#[derive(Clone, Copy, Debug)]
+struct ClassWay {
+    dscp: DscpSet,
+    inner_mtu: u16,
+    way: Way,
 }
 
 /// What a policy says about one packet.
@@ -49,6 +59,11 @@ impl Steering {
         }
         let way = |path| Way::new(entry, path, me);
         let ways = entry.paths.iter().map(way).collect::<Result<Vec<Way>, PolicyError>>()?;
+        let class = |class: &PolicyClass| {
+            let way = Way::new(entry, &class.path, me)?;
+            Ok(ClassWay { dscp: class.dscp, inner_mtu: class.inner_mtu, way })
+        };
+        let classes = entry.classes.iter().map(class).collect::<Result<_, PolicyError>>()?;
         if entry.spread != Spread::Flows && !are_of_one_group(&ways, entry.spread) {
             return Err(PolicyError::PathId);
         }
@@ -58,6 +73,7 @@ impl Steering {
             ways,
             slots: None,
             turns: Turns::default(),
+            classes,
         };
         steering.deal(|_| None);
         Ok(steering)
@@ -78,8 +94,12 @@ impl Steering {
         self.deal(owner);
     }
 
-    /// The path for the next packet, which is of this flow.
-    pub(crate) fn pick(&mut self, flow: u16) -> Pick {
+    /// The path for the next packet, which is of this flow and has this TOS or traffic class octet.
+    pub(crate) fn pick(&mut self, flow: u16, tos: u8) -> Pick {
+        let of_class = self.classes.iter().find(|class| class.dscp.contains(point_of(tos)));
+        if let Some(ClassWay { inner_mtu, way, .. }) = of_class.copied() {
+            return Pick { inner_mtu, spread: Spread::Flows, way, place: 0, count: 1 };
+        }
         let place = match (self.spread, &self.slots) {
             (Spread::Flows, Some(slots)) => slots.of(flow),
             (Spread::Packets, _) => self.turns.next(self.ways.iter().map(|way| way.weight)),
@@ -204,7 +224,7 @@ mod tests {
     #[test]
     fn flows_stay_when_a_lane_changes_or_another_path_goes() {
         let steering = |paths| Steering::new(&entry(Spread::Flows, paths), node(1)).unwrap();
-        let relays = |steering: &mut Steering, flow| steering.pick(flow).way.first_hop;
+        let relays = |steering: &mut Steering, flow| steering.pick(flow, 0).way.first_hop;
         let paths = vec![path(&[2], 1, 1), path(&[3], 2, 1), path(&[4], 3, 1)];
         let mut before = steering(paths.clone());
         let mut after = steering(vec![paths[2].clone(), paths[0].clone()]);

@@ -298,9 +298,11 @@ fn override_router(config: &mut Table, own: &RouterOverrides) {
             section.insert(key.to_owned(), value);
         }
     }
-    if !own.multipath.is_empty() {
-        let rules = own.multipath.iter().cloned().map(Value::Table).collect();
-        config.insert("multipath".to_owned(), Value::Array(rules));
+    for (key, tables) in [("class", &own.classes), ("multipath", &own.multipath)] {
+        if !tables.is_empty() {
+            let tables = tables.iter().cloned().map(Value::Table).collect();
+            config.insert(key.to_owned(), Value::Array(tables));
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a node needs to know before it starts. Checked by the shell that read it.
 
+use crate::class::ForwardingClass;
 use crate::multipath::MultipathRule;
 use srwan_control::{LivenessConfig, PolicyConfig};
 use srwan_dataplane::KeyLife;
@@ -35,6 +36,8 @@ pub struct NodeConfig {
     pub liveness: LivenessConfig,
     /// When traffic moves.
     pub policy: PolicyConfig,
+    /// What wants other paths than the rest, up to [`srwan_control::CLASSES_MAX`] classes.
+    pub classes: Vec<ForwardingClass>,
     /// For whom several paths share the traffic.
     pub multipath: Vec<MultipathRule>,
     /// Largest packet that the host may hand in. **Units:** octets of the inner packet.

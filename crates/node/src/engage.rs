@@ -16,11 +16,18 @@ impl Node {
         let (endpoint, path) = (change.endpoint, change.path);
         let taken = change.active.clone();
         let taken = taken.and_then(|relays| self.payable(endpoint, path_of(relays, path)));
-        let engaged = taken.map(|path| Engaged { spread: Spread::Flows, paths: vec![path] });
-        self.engage(endpoint, engaged);
+        let was_engaged = self.steering.is_engaged(endpoint);
+        match change.class {
+            Some(class) => self.steering.set_class(endpoint, class, taken, &mut self.dataplane),
+            None => self.steering.set(endpoint, taken.map(Engaged::alone), &mut self.dataplane),
+        }
+        self.follow(endpoint, was_engaged);
         let reason = crate::view::cause_text(&change);
+        let named = |class: u8| self.config.classes.get(usize::from(class));
+        let class = change.class.and_then(named).map(|class| class.name.clone());
         let (from, to) = (change.previous, change.active);
-        self.settling.event(NodeEvent::PathChanged(PathChange { endpoint, from, to, reason }));
+        let changed = PathChange { endpoint, class, from, to, reason };
+        self.settling.event(NodeEvent::PathChanged(changed));
     }
 
     pub(crate) fn on_spread(&mut self, change: SpreadChange) {
@@ -33,16 +40,16 @@ impl Node {
         let paths = change.paths.into_iter();
         let paths: Vec<_> = paths.filter_map(|path| self.payable(endpoint, path)).collect();
         let told = paths.iter().map(|path| (path.relays.clone(), path.weight)).collect();
-        let engaged = (!paths.is_empty()).then_some(Engaged { spread, paths });
-        self.engage(endpoint, engaged);
+        let engaged = (!paths.is_empty()).then_some(Engaged { spread, paths, is_shared: true });
+        let was_engaged = self.steering.is_engaged(endpoint);
+        self.steering.set(endpoint, engaged, &mut self.dataplane);
+        self.follow(endpoint, was_engaged);
         let shares = PathShares { endpoint, spread, paths: told };
         self.settling.event(NodeEvent::PathsShared(shares));
     }
 
     /// The host's routes lead to the path exactly while something is engaged.
-    fn engage(&mut self, endpoint: NodeId, engaged: Option<Engaged>) {
-        let was_engaged = self.steering.engaged(endpoint).is_some();
-        self.steering.set(endpoint, engaged, &mut self.dataplane);
+    fn follow(&mut self, endpoint: NodeId, was_engaged: bool) {
         if !self.tell_engaged(endpoint) && was_engaged {
             let prefixes = self.steering.prefixes(endpoint).to_vec();
             self.settling.event(NodeEvent::Release { endpoint, prefixes });
@@ -51,14 +58,16 @@ impl Node {
 
     /// Tells the shell which path an endpoint's traffic takes; `false` if none is engaged.
     ///
-    /// Of several paths the first one is named. They count as billed: to share traffic out takes this node as well.
+    /// Of several paths the first one is named; none but classes' is the direct one. They count as billed: to share
+    /// traffic out, or to tell classes apart, takes this node as well.
     fn tell_engaged(&mut self, endpoint: NodeId) -> bool {
-        let engaged = self.steering.engaged(endpoint);
-        let Some((first, others)) = engaged.and_then(|all| all.paths.split_first()) else {
+        if !self.steering.is_engaged(endpoint) {
             return false;
-        };
-        let (relays, is_billed) =
-            (first.relays.clone(), first.lane.is_some() || !others.is_empty());
+        }
+        let engaged = self.steering.engaged(endpoint).map_or(&[][..], |all| &all.paths);
+        let relays = engaged.first().map_or_else(Vec::new, |first| first.relays.clone());
+        let is_alone = matches!(engaged, [only] if only.lane.is_none());
+        let is_billed = !is_alone || self.steering.has_classes();
         let prefixes = self.steering.prefixes(endpoint).to_vec();
         self.settling.event(NodeEvent::Engage { endpoint, relays, is_billed, prefixes });
         true

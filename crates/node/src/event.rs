@@ -115,6 +115,8 @@ pub enum NodeEvent {
 pub struct PathChange {
     /// Where both paths end.
     pub endpoint: NodeId,
+    /// Name of the forwarding class that moved; `None` = all that is of no class.
+    pub class: Option<String>,
     /// Relays of the path left; `None` = the default path.
     pub from: Option<Vec<NodeId>>,
     /// Relays of the path taken; `None` = the default path.

@@ -6,6 +6,7 @@
 //! - `node`: the machine's parts and what comes in
 //! - `dispatch`: control messages to whom they concern
 //! - `engage`: a decision of control as traffic on one path or several
+//! - `class`: traffic that wants other paths than the rest
 //! - `multipath`: rules of the operator for several paths at once
 //! - `settle`: what the parts say to one another, and what goes out
 //! - `steering`: decisions of control as policies of the data plane
@@ -17,6 +18,7 @@
 //! - `view`: everything as people may see it
 #![forbid(unsafe_code)]
 
+pub mod class;
 pub mod config;
 pub mod destination;
 mod dispatch;
@@ -32,7 +34,8 @@ pub mod statement;
 pub mod steering;
 pub mod view;
 
+pub use class::ForwardingClass;
 pub use config::{Boot, NodeConfig};
 pub use event::{LedgerFact, NodeEvent, PathChange, PathShares, Transmit};
 pub use node::Node;
-pub use srwan_dataplane::{Delivery, Frame, KeyLife, Spread, Verdict};
+pub use srwan_dataplane::{DSCP_COUNT, Delivery, DscpSet, Frame, KeyLife, Spread, Verdict};

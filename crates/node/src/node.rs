@@ -1,5 +1,6 @@
 //! The machine's parts, and what comes in.
 
+use crate::class;
 use crate::config::NodeConfig;
 use crate::destination::OutsideFlows;
 use crate::event::{LedgerFact, NodeEvent, Transmit};
@@ -53,6 +54,7 @@ impl Node {
             pulse_interval: config.pulse_interval,
             liveness: LivenessConfig { inner_mtu: config.inner_mtu, ..config.liveness },
             policy: config.policy,
+            classes: class::preferences(&config.classes),
             ..ControlConfig::new(config.account.clone(), config.clock_estimate)
         };
         let chain = config.chain.unwrap_or_default();
@@ -65,7 +67,7 @@ impl Node {
             payer: Payer::new(me, config.account.clone(), chain),
             payee: Payee::new(me, config.account.clone(), chain, config.price),
             statements: StatementBook::new(config.account.clone(), config.boot, chain),
-            steering: Steering::new(config.inner_mtu),
+            steering: Steering::new(config.inner_mtu, class::code_points(&config.classes)),
             outside: OutsideFlows::default(),
             pings: Pings::default(),
             settling: Settling::new(now),

@@ -6,7 +6,7 @@
 //! router follows the path of the egress that was chosen for it.
 
 use ipnet::IpNet;
-use srwan_dataplane::{Dataplane, PolicyEntry, PolicyPath, Spread};
+use srwan_dataplane::{Dataplane, DscpSet, PolicyClass, PolicyEntry, PolicyPath, Spread};
 use srwan_wire::id::{LaneLabel, NodeId, PathId};
 use srwan_wire::path_group::{GROUP_MEMBERS_MAX, PathGroup};
 use srwan_wire::roster::Roster;
@@ -22,9 +22,17 @@ pub struct Engaged {
     pub spread: Spread,
     /// The paths; at least one.
     pub paths: Vec<EngagedPath>,
+    /// A rule of the operator shares all traffic out over them: classes have no paths of their own.
+    pub is_shared: bool,
 }
 
 impl Engaged {
+    /// One path takes everything that is of no class.
+    #[must_use]
+    pub fn alone(path: EngagedPath) -> Self {
+        Self { spread: Spread::Flows, paths: vec![path], is_shared: false }
+    }
+
     /// The relays of the path with the largest share.
     #[must_use]
     pub fn relays(&self) -> &[NodeId] {
@@ -53,6 +61,10 @@ pub struct EngagedPath {
 pub struct Steering {
     prefixes: BTreeMap<NodeId, Vec<IpNet>>,
     engaged: BTreeMap<NodeId, Engaged>,
+    /// Which packets are of a class.
+    classes: Vec<DscpSet>,
+    /// The engaged paths of classes, by endpoint and by the class's place; the others are on the default path.
+    of_classes: BTreeMap<NodeId, BTreeMap<u8, EngagedPath>>,
     /// Which path has which place in its endpoint's group of paths.
     places: BTreeMap<NodeId, Places>,
     /// Destinations without a router, by the egress that takes their flows.
@@ -66,8 +78,14 @@ pub struct Steering {
 impl Steering {
     /// Nothing is steered yet.
     #[must_use]
-    pub fn new(inner_mtu: u16) -> Self {
-        Self { inner_mtu, ..Self::default() }
+    pub fn new(inner_mtu: u16, classes: Vec<DscpSet>) -> Self {
+        Self { inner_mtu, classes, ..Self::default() }
+    }
+
+    /// Whether there are classes.
+    #[must_use]
+    pub fn has_classes(&self) -> bool {
+        !self.classes.is_empty()
     }
 
     /// Prefixes behind a member.
@@ -80,6 +98,19 @@ impl Steering {
     #[must_use]
     pub fn engaged(&self, endpoint: NodeId) -> Option<&Engaged> {
         self.engaged.get(&endpoint)
+    }
+
+    /// The engaged paths of classes, by the class's place.
+    pub fn of_classes(&self, endpoint: NodeId) -> impl Iterator<Item = (u8, &EngagedPath)> {
+        let known = self.of_classes.get(&endpoint).into_iter().flatten();
+        let is_shared = self.engaged(endpoint).is_some_and(|engaged| engaged.is_shared);
+        known.filter(move |_| !is_shared).map(|(class, path)| (*class, path))
+    }
+
+    /// Whether any traffic for an endpoint goes another way than the default path.
+    #[must_use]
+    pub fn is_engaged(&self, endpoint: NodeId) -> bool {
+        self.engaged.contains_key(&endpoint) || self.of_classes(endpoint).next().is_some()
     }
 
     /// Takes the prefixes of a roster; returns those endpoints' prefixes that were engaged and are gone.
@@ -103,7 +134,10 @@ impl Steering {
             for prefix in &gone {
                 dataplane.remove_policy(*prefix);
             }
-            if self.engaged.remove(&node).is_some() {
+            let was_engaged = self.is_engaged(node);
+            self.engaged.remove(&node);
+            self.of_classes.remove(&node);
+            if was_engaged {
                 released.push((node, gone));
             }
         }
@@ -129,6 +163,23 @@ impl Steering {
         self.install(endpoint, dataplane);
     }
 
+    /// Engages a path for a class, or returns it to the default one.
+    pub fn set_class(
+        &mut self,
+        endpoint: NodeId,
+        class: u8,
+        path: Option<EngagedPath>,
+        dataplane: &mut Dataplane,
+    ) {
+        let known = self.of_classes.entry(endpoint).or_default();
+        match path {
+            Some(path) => drop(known.insert(class, path)),
+            None => drop(known.remove(&class)),
+        }
+        self.of_classes.retain(|_, known| !known.is_empty());
+        self.install(endpoint, dataplane);
+    }
+
     /// An engaged path is paid by this lane from here on.
     pub fn set_lane(
         &mut self,
@@ -137,8 +188,7 @@ impl Steering {
         lane: LaneLabel,
         dataplane: &mut Dataplane,
     ) {
-        if let Some(path) = self.engaged_path_mut(endpoint, relays) {
-            path.lane = Some(lane);
+        if self.change_paths(endpoint, relays, |path| path.lane = Some(lane)) {
             self.install(endpoint, dataplane);
         }
     }
@@ -186,35 +236,73 @@ impl Steering {
         if relays.is_empty() {
             self.direct_mtu.insert(endpoint, octets);
         }
-        if let Some(path) = self.engaged_path_mut(endpoint, relays) {
-            path.inner_mtu = octets;
-        }
+        self.change_paths(endpoint, relays, |path| path.inner_mtu = octets);
         self.install(endpoint, dataplane);
     }
 
-    fn engaged_path_mut(
+    /// Changes every engaged path over these relays; whether there is one.
+    fn change_paths(
         &mut self,
         endpoint: NodeId,
         relays: &[NodeId],
-    ) -> Option<&mut EngagedPath> {
-        let engaged = self.engaged.get_mut(&endpoint)?;
-        engaged.paths.iter_mut().find(|path| path.relays == relays)
+        change: impl Fn(&mut EngagedPath),
+    ) -> bool {
+        let engaged = self.engaged.get_mut(&endpoint).into_iter();
+        let of_all = engaged.flat_map(|engaged| engaged.paths.iter_mut());
+        let of_classes = self.of_classes.get_mut(&endpoint).into_iter();
+        let all = of_all.chain(of_classes.flat_map(BTreeMap::values_mut));
+        let these = all.filter(|path| path.relays == relays);
+        these.map(change).count() > 0
     }
 
     fn install(&self, endpoint: NodeId, dataplane: &mut Dataplane) {
         let entry = match self.engaged.get(&endpoint) {
             Some(engaged) => self.entry(endpoint, engaged),
-            None => {
-                let known = self.direct_mtu.get(&endpoint).copied();
-                let direct = PolicyEntry::new(endpoint, Vec::new(), None, DIRECT_PATH);
-                PolicyEntry { inner_mtu: known.unwrap_or(self.inner_mtu), ..direct }
-            }
+            None => self.direct_entry(endpoint),
         };
+        let entry = PolicyEntry { classes: self.class_entries(endpoint), ..entry };
         let outside = self.outside.iter().filter(|(_, egress)| **egress == endpoint);
         for prefix in self.prefixes(endpoint).iter().chain(outside.map(|(prefix, _)| prefix)) {
             let installed = dataplane.install_policy(*prefix, &entry);
             debug_assert!(installed.is_ok(), "control offers loop-free paths only: {installed:?}");
         }
+    }
+
+    /// The direct session, unbilled.
+    fn direct_entry(&self, endpoint: NodeId) -> PolicyEntry {
+        let direct = PolicyEntry::new(endpoint, Vec::new(), None, DIRECT_PATH);
+        PolicyEntry { inner_mtu: self.direct_inner_mtu(endpoint), ..direct }
+    }
+
+    fn direct_inner_mtu(&self, endpoint: NodeId) -> u16 {
+        self.direct_mtu.get(&endpoint).copied().unwrap_or(self.inner_mtu)
+    }
+
+    /// Where each class goes: its engaged path, or the direct session while others are engaged.
+    fn class_entries(&self, endpoint: NodeId) -> Vec<PolicyClass> {
+        let engaged = self.engaged.get(&endpoint);
+        let is_shared = engaged.is_some_and(|engaged| engaged.is_shared);
+        if is_shared || !self.is_engaged(endpoint) {
+            return Vec::new();
+        }
+        let of_classes = self.of_classes.get(&endpoint);
+        let entry = |(dscp, place): (&DscpSet, u8)| {
+            let path = of_classes.and_then(|paths| paths.get(&place));
+            let path_of = |path: &EngagedPath| PolicyPath {
+                relays: path.relays.clone(),
+                lane: path.lane,
+                path_id: path.path,
+                weight: 1,
+            };
+            let direct =
+                || PolicyPath { relays: vec![], lane: None, path_id: DIRECT_PATH, weight: 1 };
+            PolicyClass {
+                dscp: *dscp,
+                path: path.map_or_else(direct, path_of),
+                inner_mtu: path.map_or(self.direct_inner_mtu(endpoint), |path| path.inner_mtu),
+            }
+        };
+        self.classes.iter().zip(0..).map(entry).collect()
     }
 
     /// The policy over all engaged paths, with the MTU that all of them carry.
@@ -231,6 +319,7 @@ impl Steering {
             spread: engaged.spread,
             paths: engaged.paths.iter().map(one).collect(),
             inner_mtu: inner_mtu.unwrap_or(self.inner_mtu),
+            classes: Vec::new(),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Everything as people may see it: one owned picture, taken between two inputs.
 
+use crate::class::ForwardingClass;
 use crate::node::Node;
 use crate::pay::payee::ServedView;
 use crate::pay::payer::PaidView;
@@ -7,9 +8,9 @@ use crate::steering::{Engaged, EngagedPath};
 use ipnet::IpNet;
 use srwan_control::{
     Bounded, Candidate, Cause, Decision, HopFigures, MatrixView, MemberState, ObservedPath,
-    PolicyChange,
+    PolicyChange, Preference,
 };
-use srwan_dataplane::{Count, DropReason, PeerMeter, Totals};
+use srwan_dataplane::{Count, DropReason, DscpSet, PeerMeter, Totals};
 use srwan_wire::id::NodeId;
 use srwan_wire::pulse::SignedRow;
 use srwan_wire::roster::Member;
@@ -88,6 +89,8 @@ pub struct EndpointView {
     pub prefixes: Vec<IpNet>,
     /// The engaged paths; `None` = the default path.
     pub engaged: Option<Engaged>,
+    /// Each forwarding class, in the order of the configuration; none while a rule shares all traffic out.
+    pub classes: Vec<ClassView>,
     /// What was sent over each engaged path since the session's peer is known; octets of inner packets.
     pub sent: Vec<(EngagedPath, Count)>,
     /// Relays of the standby path.
@@ -100,6 +103,27 @@ pub struct EndpointView {
     pub offset: Option<Bounded>,
     /// What the hops of the active path measured.
     pub hops: Vec<(NodeId, HopFigures)>,
+}
+
+impl EndpointView {
+    /// Whether any traffic goes another way than the default path.
+    #[must_use]
+    pub fn is_engaged(&self) -> bool {
+        self.engaged.is_some() || self.classes.iter().any(|class| class.path.is_some())
+    }
+}
+
+/// Where a forwarding class goes.
+#[derive(Clone, Debug)]
+pub struct ClassView {
+    /// What people call it.
+    pub name: String,
+    /// What it wants of paths.
+    pub preference: Preference,
+    /// Its packets.
+    pub dscp: DscpSet,
+    /// Its engaged path; `None` = the default path.
+    pub path: Option<EngagedPath>,
 }
 
 impl Node {
@@ -183,6 +207,7 @@ impl Node {
             node,
             prefixes: self.steering.prefixes(node).to_vec(),
             engaged: self.steering.engaged(node).cloned(),
+            classes: self.class_views(node),
             sent: self.sent(node),
             standby: self.control.standby(node).map(<[NodeId]>::to_vec),
             candidates: self.control.candidates(node, now),
@@ -195,6 +220,19 @@ impl Node {
 }
 
 impl Node {
+    /// Each class with its path, in the order of the configuration.
+    fn class_views(&self, endpoint: NodeId) -> Vec<ClassView> {
+        let is_shared = self.steering.engaged(endpoint).is_some_and(|engaged| engaged.is_shared);
+        let view = |(class, place): (&ForwardingClass, u8)| {
+            let mut paths = self.steering.of_classes(endpoint);
+            let path = paths.find(|(other, _)| *other == place).map(|(_, path)| path.clone());
+            let (name, preference) = (class.name.clone(), class.preference);
+            ClassView { name, preference, dscp: class.dscp, path }
+        };
+        let classes = self.config.classes.iter().filter(|_| !is_shared);
+        classes.zip(0..).map(view).collect()
+    }
+
     fn sent(&self, endpoint: NodeId) -> Vec<(EngagedPath, Count)> {
         let paths = self.steering.engaged(endpoint).map_or(&[][..], |engaged| &engaged.paths);
         let count = |path: &EngagedPath| {

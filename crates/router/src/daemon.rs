@@ -311,6 +311,7 @@ fn node_config(
             relays_max: config.policy.relays_max,
             preference: config.policy.preference,
         },
+        classes: config.classes.clone(),
         multipath: config.multipath.clone(),
         inner_mtu: config.tun.mtu,
         key_life: config.key_life,

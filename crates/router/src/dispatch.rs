@@ -126,7 +126,9 @@ impl Dispatch {
 
     async fn path_changed(&self, change: PathChange) {
         let names = self.names().await;
-        let endpoint = names.of(change.endpoint);
+        let of_class =
+            change.class.as_ref().map_or_else(String::new, |class| format!(" ({class})"));
+        let endpoint = names.of(change.endpoint) + &of_class;
         let (kind, text) = match &change.to {
             None => {
                 ("returned", format!("{endpoint}: back on the default path: {}", change.reason))
@@ -139,7 +141,9 @@ impl Dispatch {
         };
         let (at, reason) = (self.shared.wall(), change.reason.clone());
         let since = change.to.as_ref().map(|_| EngagedSince { at, reason });
-        self.shared.set_engaged(change.endpoint, since);
+        if change.class.is_none() {
+            self.shared.set_engaged(change.endpoint, since);
+        }
         self.add(kind, text, &names, Some(change.endpoint), change.to.as_deref());
     }
 

@@ -150,6 +150,8 @@ pub struct RouterOverrides {
     pub tun_mtu: Option<u16>,
     /// One-ended prefixes to keep measured.
     pub watch: Vec<IpNet>,
+    /// Forwarding classes, as the router's own config writes them; the router checks them.
+    pub classes: Vec<toml::Table>,
     /// Rules for several paths at once, as the router's own config writes them; the router checks them.
     pub multipath: Vec<toml::Table>,
 }

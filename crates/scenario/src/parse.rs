@@ -202,6 +202,7 @@ fn overrides(own: Option<&RawRouter>, common: &RawRouter, at: At) -> Result<Rout
         relays_max: own.relays_max.or(common.relays_max),
         tun_mtu: own.tun_mtu.or(common.tun_mtu),
         watch: own.watch.clone().or_else(|| common.watch.clone()).unwrap_or_default(),
+        classes: own.class.clone().or_else(|| common.class.clone()).unwrap_or_default(),
         multipath: own.multipath.clone().or_else(|| common.multipath.clone()).unwrap_or_default(),
     })
 }

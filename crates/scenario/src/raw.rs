@@ -107,6 +107,7 @@ pub struct RawRouter {
     pub relays_max: Option<u8>,
     pub tun_mtu: Option<u16>,
     pub watch: Option<Vec<ipnet::IpNet>>,
+    pub class: Option<Vec<toml::Table>>,
     pub multipath: Option<Vec<toml::Table>>,
 }
 

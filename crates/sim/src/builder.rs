@@ -96,6 +96,7 @@ impl Builder {
             pulse_interval: self.config.pulse_interval,
             liveness: LivenessConfig::default(),
             policy: PolicyConfig::default(),
+            classes: self.config.classes.clone(),
             multipath: self.rules(index),
             inner_mtu: self.config.inner_mtu,
             key_life: self.config.key_life,

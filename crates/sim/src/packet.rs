@@ -21,6 +21,16 @@ pub fn udp(source: Ipv4Addr, target: Ipv4Addr, payload: &[u8]) -> Vec<u8> {
     packet
 }
 
+/// The packet with a code point (RFC 2474).
+#[must_use]
+pub fn marked(mut packet: Vec<u8>, dscp: u8) -> Vec<u8> {
+    packet[1] = dscp << 2;
+    packet[10..12].fill(0);
+    let sum = checksum(&packet[..20]);
+    packet[10..12].copy_from_slice(&sum.to_be_bytes());
+    packet
+}
+
 fn checksum(header: &[u8]) -> u16 {
     let words = header.chunks_exact(2).map(|w| u32::from(u16::from_be_bytes([w[0], w[1]])));
     let sum: u32 = words.sum();

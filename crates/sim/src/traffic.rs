@@ -12,7 +12,12 @@ impl World {
     /// A host behind router `from` sends a packet to a host behind router `to`: over the engaged path if there is one,
     /// else over the default path of the Internet. Returns whether a path was engaged.
     pub fn host_sends(&mut self, from: usize, to: usize, payload: &[u8]) -> bool {
-        let packet = packet::udp(host(from), host(to), payload);
+        self.host_sends_marked(from, to, 0, payload)
+    }
+
+    /// The same with a code point (RFC 2474).
+    pub fn host_sends_marked(&mut self, from: usize, to: usize, dscp: u8, payload: &[u8]) -> bool {
+        let packet = packet::marked(packet::udp(host(from), host(to), payload), dscp);
         let is_engaged = self.shells[from].is_routed(IpAddr::V4(host(to)));
         if is_engaged {
             self.host_hands_in(from, &packet);

@@ -13,6 +13,7 @@ use crate::net::{IP_UDP_OCTETS, Link, Net};
 use crate::shell::Shell;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
+use srwan_node::ForwardingClass;
 use srwan_node::multipath::MultipathRule;
 use srwan_node::view::NodeView;
 use srwan_node::{KeyLife, LedgerFact, Node, NodeEvent, Verdict};
@@ -52,6 +53,8 @@ pub struct WorldConfig {
     pub key_life: KeyLife,
     /// MTU of every host's TUN interface. **Units:** octets.
     pub inner_mtu: u16,
+    /// What wants other paths than the rest, at every router.
+    pub classes: Vec<ForwardingClass>,
     /// Rules for several paths at once, by the router (its index) that has them; router `i` is called `r{i}`.
     pub multipath: Vec<(usize, MultipathRule)>,
     /// How single routers (by index) differ from all of the above.
@@ -74,6 +77,7 @@ impl WorldConfig {
             claim_window_blocks: 50,
             key_life: KeyLife::default(),
             inner_mtu: 1_380,
+            classes: Vec::new(),
             multipath: Vec::new(),
             differs: BTreeMap::new(),
         }

@@ -1,6 +1,7 @@
 //! The data plane through its public API: routers in memory, every datagram in the test's hands.
 
 mod allocation;
+mod classes;
 mod drops;
 mod executors;
 mod fast_path;

@@ -235,7 +235,8 @@ impl World {
         }
     }
 
-    fn pave(&mut self, from: u32, relays: &[u32], to: u32, lane: u32) {
+    /// A lane that pays for the path.
+    pub fn pave(&mut self, from: u32, relays: &[u32], to: u32, lane: u32) {
         let hops: Vec<u32> = [&[from], relays, &[to]].concat();
         for (i, hop) in hops.iter().enumerate() {
             let entry = LaneEntry {

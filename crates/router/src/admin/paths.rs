@@ -5,11 +5,11 @@ use axum::extract::{Query, State};
 use axum::http::StatusCode;
 use srwan_api::rfc3339;
 use srwan_api::router as shape;
-use srwan_control::{Candidate, Cause, Decision, Rule};
+use srwan_control::{Candidate, Cause, Decision, Preference, Rule};
 use srwan_dataplane::Count;
-use srwan_node::Spread;
 use srwan_node::steering::{Engaged, EngagedPath};
-use srwan_node::view::{EndpointView, NodeView};
+use srwan_node::view::{ClassView, EndpointView, NodeView};
+use srwan_node::{DSCP_COUNT, Spread};
 use srwan_wire::id::NodeId;
 use srwan_wire::time::{Instant, Owd};
 
@@ -100,7 +100,7 @@ impl<'a> Teller<'a> {
     }
 
     fn endpoint(&self, endpoint: &EndpointView) -> shape::EndpointPaths {
-        let mode = if endpoint.engaged.is_some() { "engaged" } else { "default" };
+        let mode = if endpoint.is_engaged() { "engaged" } else { "default" };
         let pinned = endpoint.candidates.iter().find(|c| c.rule == Rule::Pinned);
         let mut candidates: Vec<_> =
             endpoint.candidates.iter().map(|c| self.candidate(endpoint, c)).collect();
@@ -114,7 +114,17 @@ impl<'a> Teller<'a> {
             pinned: pinned.map(|candidate| self.names.each(&candidate.relays)),
             spread: endpoint.engaged.as_ref().filter(|_| is_shared(endpoint)).map(spread),
             shares: if is_shared(endpoint) { self.shares(endpoint) } else { Vec::new() },
+            classes: endpoint.classes.iter().map(|class| self.class(class)).collect(),
             candidates,
+        }
+    }
+
+    fn class(&self, class: &ClassView) -> shape::ClassPath {
+        shape::ClassPath {
+            name: class.name.clone(),
+            prefer: preference(class.preference).into(),
+            dscp: (0..DSCP_COUNT).filter(|point| class.dscp.contains(*point)).collect(),
+            relays: class.path.as_ref().map(|path| self.names.each(&path.relays)),
         }
     }
 
@@ -196,6 +206,7 @@ impl<'a> Teller<'a> {
             Rule::Shares { weight, of } => {
                 format!("shares the traffic: weight {weight} of {of}")
             }
+            Rule::CarriesClass { class } => self.class_rule(class),
             Rule::Standby => "confirmed, and kept ready in case the active path fails".into(),
             Rule::Default => "the default path: traffic returns to it when it is well".into(),
             Rule::Pinned => "pinned by the operator".into(),
@@ -223,11 +234,23 @@ impl<'a> Teller<'a> {
         rule + &conditions(candidate)
     }
 
+    fn class_rule(&self, class: u8) -> String {
+        let named = self.class_name(Some(class));
+        named.map_or_else(String::new, |name| format!("carries the traffic of class {name}"))
+    }
+
+    fn class_name(&self, class: Option<u8>) -> Option<String> {
+        let classes = self.view.endpoints.iter().map(|endpoint| &endpoint.classes);
+        let named = classes.filter_map(|classes| classes.get(usize::from(class?)));
+        named.map(|class| class.name.clone()).next()
+    }
+
     fn decision(&self, endpoint: &EndpointView, decision: &Decision) -> shape::Decision {
         let path = |relays: &[NodeId]| (!relays.is_empty()).then(|| self.names.each(relays));
         let at = EndpointView { offset: decision.offset, ..endpoint.clone() };
         shape::Decision {
             time: self.time(decision.at),
+            class: self.class_name(decision.class),
             from: path(&decision.from),
             to: path(&decision.to),
             trigger: trigger(decision.cause).into(),
@@ -280,6 +303,14 @@ fn spread(engaged: &Engaged) -> String {
     names::spread(engaged.spread).to_owned()
 }
 
+fn preference(preference: Preference) -> &'static str {
+    match preference {
+        Preference::DirectFirst => "direct-first",
+        Preference::Fastest => "fastest",
+        Preference::Cheapest => "cheapest",
+    }
+}
+
 fn rank(state: &str) -> u8 {
     match state {
         "active" => 0,
@@ -293,7 +324,7 @@ fn rank(state: &str) -> u8 {
 fn state(candidate: &Candidate) -> &'static str {
     match candidate.rule {
         Rule::Active | Rule::Pinned | Rule::Shares { .. } => "active",
-        Rule::Standby => "standby",
+        Rule::Standby | Rule::CarriesClass { .. } => "standby",
         Rule::Default | Rule::LanePending => "confirmed",
         Rule::Confirming { .. } | Rule::Outranked => "candidate",
         Rule::Unfunded

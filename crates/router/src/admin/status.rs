@@ -86,7 +86,7 @@ fn describe(seen: Option<&NodeView>, health: &[shape::HealthItem]) -> (&'static 
         return ("nodata", "Waiting for the controller's first roster.".into());
     };
     let (others, up) = (view.peers.len(), up(view));
-    let engaged = view.endpoints.iter().filter(|endpoint| endpoint.engaged.is_some()).count();
+    let engaged = view.endpoints.iter().filter(|endpoint| endpoint.is_engaged()).count();
     let path = match engaged {
         0 => "all traffic is on default paths".to_owned(),
         1 => "traffic to one site is on a better path".to_owned(),

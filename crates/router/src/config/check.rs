@@ -15,7 +15,7 @@ use srwan_wire::roster::{
 
 use super::raw::RawConfig;
 use super::{Clock, Config, Controller, Egress, Geo, Ledger, Liveness, Policy, Tun, Xdp, XdpMode};
-use super::{multipath, price, srv6};
+use super::{class, multipath, price, srv6};
 use crate::fault::{self, Fault};
 use crate::ledger::VALIDATORS_MAX;
 
@@ -117,6 +117,7 @@ pub fn check(raw: RawConfig, source: &Source) -> Result<Config, Fault> {
             .ok_or_else(|| source.range("session.rekey_s", "not between 2 and 120"))?,
         liveness: liveness(&raw, source)?,
         policy: policy(&raw, source)?,
+        classes: class::classes(&raw, source)?,
         multipath: multipath::rules(&raw, source)?,
         clock: clock(&raw, source)?,
         price: price::parse(&raw.price.coins_per_gb)
@@ -300,7 +301,7 @@ fn policy(raw: &RawConfig, source: &Source) -> Result<Policy, Fault> {
     })
 }
 
-fn preference(word: &str) -> Option<Preference> {
+pub fn preference(word: &str) -> Option<Preference> {
     match word {
         "direct-first" => Some(Preference::DirectFirst),
         "fastest" => Some(Preference::Fastest),

@@ -3,6 +3,7 @@
 //! Nothing here touches the network. Every refusal names the file, the line and the key.
 
 mod check;
+mod class;
 pub mod keys;
 mod multipath;
 pub mod price;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use srwan_control::Preference;
+use srwan_node::ForwardingClass;
 use srwan_node::KeyLife;
 use srwan_node::multipath::MultipathRule;
 use srwan_wire::id::{AccountKey, NodeKey};
@@ -59,6 +61,8 @@ pub struct Config {
     pub liveness: Liveness,
     /// When to leave the default path.
     pub policy: Policy,
+    /// What wants other paths than the rest.
+    pub classes: Vec<ForwardingClass>,
     /// For whom several paths share the traffic.
     pub multipath: Vec<MultipathRule>,
     /// The host's clock.

@@ -38,6 +38,8 @@ pub struct RawConfig {
     #[serde(default)]
     pub policy: RawPolicy,
     #[serde(default)]
+    pub class: Vec<RawClass>,
+    #[serde(default)]
     pub multipath: Vec<RawMultipath>,
     #[serde(default)]
     pub clock: RawClock,
@@ -159,6 +161,28 @@ pub struct RawPolicy {
     pub hold_down_ms: u64,
     pub relays_max: u8,
     pub prefer: String,
+}
+
+/// `[[class]]`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawClass {
+    pub name: String,
+    pub dscp: Vec<RawDscp>,
+    #[serde(default = "fastest")]
+    pub prefer: String,
+}
+
+/// A code point by its number or its name.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum RawDscp {
+    Number(u8),
+    Name(String),
+}
+
+fn fastest() -> String {
+    "fastest".to_owned()
 }
 
 /// `[[multipath]]`.

@@ -1,8 +1,9 @@
 //! The configuration through its public door: text in, `Config` or a fault with code, line and hint out.
 
 use super::*;
-use srwan_control::SpreadMode;
+use srwan_control::{Preference, SpreadMode};
 use srwan_dataplane::seg6::{Encaps, LocatorRoute};
+use srwan_node::{DscpSet, ForwardingClass};
 use srwan_wire::id::NodeId;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,6 +82,11 @@ fn values_out_of_range_are_refused_with_line_and_key() {
         ("[xdp]\nmode = \"native\"\n", "xdp.mode", 10),
         ("[xdp]\ninterfaces = [\"a b\"]\n", "xdp.interfaces", 10),
         ("[xdp]\nmode = \"native\"\ninterfaces = [\"a\", \"a\"]\n", "xdp.interfaces", 11),
+        ("[[class]]\nname = \"\"\ndscp = [1]\n", "class.name", 10),
+        ("[[class]]\nname = \"a\"\ndscp = []\n", "class.dscp", 11),
+        ("[[class]]\nname = \"a\"\ndscp = [64]\n", "class.dscp", 11),
+        ("[[class]]\nname = \"a\"\ndscp = [\"af51\"]\n", "class.dscp", 11),
+        ("[[class]]\nname = \"a\"\ndscp = [1]\nprefer = \"x\"\n", "class.prefer", 12),
         ("[[multipath]]\nendpoint = \"a\"\nmode = \"x\"\n", "multipath.mode", 11),
         ("[[multipath]]\nendpoint = \"a\"\npaths = 1\n", "multipath.paths", 11),
         ("[[multipath]]\nendpoint = \"a\"\nvia = [[], []]\n", "multipath.via", 11),
@@ -114,6 +120,28 @@ fn a_rule_for_several_paths_is_read_with_names_and_weights() {
     assert_eq!(config.multipath, [copies, flows]);
     let twice = "[[multipath]]\nendpoint = \"sin\"\n[[multipath]]\nendpoint = \"sin\"\n";
     assert_eq!(refused(twice).code, fault::CONFIG_RANGE);
+}
+
+#[test]
+fn classes_are_read_with_code_points_by_name_and_number() {
+    let text = "[[class]]\nname = \"voice\"\ndscp = [\"ef\", 44]\n\
+                [[class]]\nname = \"backup\"\ndscp = [\"cs1\"]\nprefer = \"cheapest\"\n";
+    let config = parse(&format!("{MINIMAL}{text}")).unwrap();
+    let class = |name: &str, points: &[u8], preference| ForwardingClass {
+        name: name.into(),
+        dscp: DscpSet::of(points.iter().copied()),
+        preference,
+    };
+    let voice = class("voice", &[44, 46], Preference::Fastest);
+    assert_eq!(config.classes, [voice, class("backup", &[8], Preference::Cheapest)]);
+    let one = "[[class]]\nname = \"a\"\ndscp = [1]\n";
+    assert_eq!(refused(&[one, one].concat()).code, fault::CONFIG_RANGE);
+    let other = one.replace("\"a\"", "\"b\"");
+    assert!(refused(&[one, &other].concat()).why.contains("code point"));
+    let many: String = (1..=5)
+        .map(|at| one.replace("\"a\"", &format!("\"{at}\"")).replace("[1]", &format!("[{at}]")))
+        .collect();
+    assert!(refused(&many).why.contains("4 allowed"));
 }
 
 #[test]
@@ -246,6 +274,7 @@ fn every_key_of_the_parser_is_documented_and_no_other() {
         "{MINIMAL}join_token_file = \"t\"\n[ledger]\nurl = \"http://a\"\n\
          [location]\nlat = 0.0\nlon = 0.0\n\
          [srv6]\nblock = \"fd53::/48\"\nnext_hop_v4 = \"10.0.0.1\"\nnext_hop_v6 = \"fd00::1\"\n\
+         [[class]]\nname = \"a\"\ndscp = [1]\n\
          [[multipath]]\nendpoint = \"sin\"\n"
     );
     let raw: raw::RawConfig = toml::from_str(&text).unwrap();

@@ -63,8 +63,8 @@ fn node(node: &Node) -> Result<(), Refusal> {
     if own.egress == Some(true) || !own.watch.is_empty() {
         return refuse(format!("`egress` or `watch` of {}", node.name), NO_HOST);
     }
-    if !own.multipath.is_empty() {
-        return refuse(format!("`multipath` of {}", node.name), NO_RULES);
+    if !own.multipath.is_empty() || !own.classes.is_empty() {
+        return refuse(format!("`multipath` or `class` of {}", node.name), NO_RULES);
     }
     if !node.prefixes.is_empty() {
         return refuse(

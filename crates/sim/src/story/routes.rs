@@ -58,7 +58,9 @@ impl Routes {
     pub fn handle_log(&mut self, log: &[Logged], cast: &Cast, origin: Instant) {
         let mut reasons: BTreeMap<(usize, NodeId), String> = BTreeMap::new();
         for logged in log {
-            if let NodeEvent::PathChanged(change) = &logged.event {
+            if let NodeEvent::PathChanged(change) = &logged.event
+                && change.class.is_none()
+            {
                 reasons.insert((logged.router, change.endpoint), change.reason.clone());
             }
         }

@@ -1,6 +1,7 @@
 //! The main story and its neighbours, with real routers and the real ledger in virtual time.
 
 mod cheats;
+mod classes;
 mod failover;
 mod money;
 mod mtu;

@@ -6,7 +6,9 @@ use crate::text::{Noted, indented, ms, ms_with_error, noted_table, octets, or_da
 use clap::Subcommand;
 use serde::Serialize;
 use srwan_api::http::{ApiError, BlockingClient, escape};
-use srwan_api::router::{Candidate, Decision, EndpointPaths, PathShare, Paths, Pin, Unpin, Why};
+use srwan_api::router::{
+    Candidate, ClassPath, Decision, EndpointPaths, PathShare, Paths, Pin, Unpin, Why,
+};
 use std::path::Path;
 
 /// `srwan path ...`
@@ -102,8 +104,15 @@ fn endpoint_text(paths: &EndpointPaths) -> String {
     }
     let mut lines = indented(&head, 0);
     lines.extend(paths.spread.as_ref().map(|spread| shares_text(spread, &paths.shares)));
+    lines.extend(paths.classes.iter().map(class_text));
     lines.push(candidates_text(&paths.candidates));
     lines.join("\n")
+}
+
+fn class_text(class: &ClassPath) -> String {
+    let path = class.relays.as_ref().map_or_else(|| "the default path".to_owned(), |r| via(r));
+    let points = class.dscp.iter().map(u8::to_string).collect::<Vec<_>>().join(", ");
+    format!("class {} (DSCP {points}; {}): {path}", class.name, class.prefer)
 }
 
 /// How several paths share the traffic, a line each.
@@ -159,7 +168,9 @@ fn decision_text(decision: &Decision) -> String {
         relays.map_or_else(|| "the default path".to_owned(), |relays| via(relays))
     };
     let (from, to) = (named(decision.from.as_ref()), named(decision.to.as_ref()));
-    let mut lines = indented(&format!("{} {}: {from} -> {to}", decision.time, decision.trigger), 0);
+    let class = decision.class.as_ref().map_or_else(String::new, |class| format!(" ({class})"));
+    let head = format!("{} {}{class}: {from} -> {to}", decision.time, decision.trigger);
+    let mut lines = indented(&head, 0);
     lines.extend(indented(&decision.reason, 2));
     lines.push(candidates_text(&decision.candidates));
     lines.join("\n")

@@ -110,7 +110,15 @@ export interface Endpoint {
   prefixes: string[];
   mode: string;
   pinned: string[] | null;
+  classes: ClassPath[];
   candidates: Candidate[];
+}
+
+export interface ClassPath {
+  name: string;
+  prefer: string;
+  dscp: number[];
+  relays: string[] | null;
 }
 
 export interface Candidate {
