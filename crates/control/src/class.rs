@@ -1,9 +1,9 @@
 //! Forwarding classes (RFC 9256 section 8.6): traffic for an endpoint that wants other things of a path than the rest.
 //!
-//! A class has a preference and a [`Judge`] of its own, and chooses among the paths that are probed and paid for anyway:
-//! the default path, the active one and the one that stands by. It starts on the default path, moves by the same rules
-//! with its own margins, and leaves a path that is down at once. It proposes none itself: which relays are worth probing
-//! is a matter of the matrix, and the best of them is the best for every class.
+//! A class has a preference and a [`Judge`] of its own, and chooses among the paths that are probed and paid for
+//! anyway: the default path, the active one and the one that stands by. It starts on the default path, moves by the
+//! same rules with its own margins, and leaves a path that is down at once. It proposes none itself: which relays are
+//! worth probing is a matter of the matrix, and the best of them is the best for every class.
 //!
 //! A pin and several paths that share the traffic hold for all of it: classes then go where the rest goes.
 
