@@ -42,6 +42,8 @@ pub enum Cause {
     StandbyChanged,
     /// Other paths share the traffic than before.
     Shares,
+    /// Nothing is sent to the endpoint any more.
+    Left,
 }
 
 /// The rule that chose or excluded a candidate.

@@ -206,8 +206,13 @@ impl Endpoint {
         self.tracks.values_mut().for_each(|track| track.meter.forget_delays());
     }
 
-    /// Ends everything about this endpoint.
+    /// Ends everything about this endpoint: no traffic is left on a relayed path, and no lane is wanted.
     pub(crate) fn close(&mut self, context: &mut Context<'_>) {
+        if self.spread.is_some() {
+            self.drop_spread(context);
+        }
+        self.move_to(DEFAULT_PATH, Cause::Left, context);
+        self.gather_classes(Cause::Left, context);
         let ids: Vec<PathId> = self.tracks.keys().copied().collect();
         ids.into_iter().for_each(|id| self.remove(id, context));
     }

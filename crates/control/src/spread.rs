@@ -137,7 +137,7 @@ impl Endpoint {
     }
 
     /// The rule is gone, and its paths with it.
-    fn drop_spread(&mut self, context: &mut Context<'_>) {
+    pub(crate) fn drop_spread(&mut self, context: &mut Context<'_>) {
         self.tell_shares(SpreadMode::Flows, Vec::new(), context);
         self.spread = None;
         self.remove_unwanted(&[], context);

@@ -259,6 +259,7 @@ pub(crate) fn cause_text(change: &PolicyChange) -> String {
         Cause::LaneLost => "a hop no longer serves the lane",
         Cause::StandbyChanged => "another path is kept ready",
         Cause::Shares => "several paths share the traffic",
+        Cause::Left => "nothing is sent there any more",
     };
     match change.gain {
         Some(gain) => format!("{cause}; delay changes by {} us", -gain.as_micros()),

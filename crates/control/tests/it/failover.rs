@@ -1,5 +1,7 @@
 //! Paths die, get worse and heal: when traffic moves, where to, and when it does not.
 
+use std::collections::BTreeSet;
+
 use srwan_control::{Cause, ControlEvent, LaneState, Rule};
 use srwan_wire::id::NodeId;
 
@@ -74,6 +76,29 @@ fn traffic_leaves_a_dead_path_at_once() {
 fn a_dead_forward_direction_alone_is_a_dead_path() {
     let times = deaths(40, |world| world.link_mut(1, 5).up = false);
     check_distribution("blackout of the forward direction", &times);
+}
+
+/// Whether there was a lane for each path, the node has to hear that none is wanted any more, and where traffic goes.
+#[test]
+fn an_endpoint_that_nobody_sends_to_any_more_leaves_no_path_and_no_lane_behind() {
+    let mut world = five(&Plan { seed: 3, ..Plan::new(5) });
+    world.run_for(15 * SECOND);
+    world.change(1, 5, |link| link.up = false);
+    world.run_for(5 * SECOND);
+    assert!(world.switches(1).last().expect("the path is dead").1.active.is_some());
+    world.lose_interest(1, 5);
+    world.run_for(SECOND);
+    let (_, last) = world.switches(1).pop().unwrap();
+    assert_eq!((last.active, last.cause), (None, Cause::Left));
+    let mut wanted = BTreeSet::new();
+    for (_, _, event) in world.events.iter().filter(|(_, who, _)| *who == node(1)) {
+        match event {
+            ControlEvent::LaneWanted { relays, .. } => drop(wanted.insert(relays.clone())),
+            ControlEvent::LaneUnwanted { relays, .. } => drop(wanted.remove(relays)),
+            _ => {}
+        }
+    }
+    assert!(wanted.is_empty(), "{wanted:?}");
 }
 
 /// London to Atlanta and back takes about as long.

@@ -210,6 +210,11 @@ impl World {
         self.control_mut(from).set_interest(node(to), true, now);
     }
 
+    pub fn lose_interest(&mut self, from: u32, to: u32) {
+        let now = self.instant();
+        self.control_mut(from).set_interest(node(to), false, now);
+    }
+
     pub fn link_mut(&mut self, from: u32, to: u32) -> &mut Link {
         self.links.get_mut(&(node(from), node(to))).unwrap()
     }

@@ -365,6 +365,7 @@ fn trigger(cause: Cause) -> &'static str {
         Cause::LaneLost => "lane",
         Cause::StandbyChanged => "standby",
         Cause::Shares => "shares",
+        Cause::Left => "left",
     }
 }
 
@@ -382,5 +383,6 @@ fn cause(cause: Cause) -> &'static str {
         Cause::LaneLost => "a hop no longer serves the lane",
         Cause::StandbyChanged => "another path is kept ready",
         Cause::Shares => "the paths that share the traffic changed",
+        Cause::Left => "nothing is sent there any more",
     }
 }
