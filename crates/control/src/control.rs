@@ -80,7 +80,7 @@ pub struct Control {
     pub(crate) config: ControlConfig,
     pub(crate) me: NodeId,
     pub(crate) clock: WallClock,
-    pub(crate) clock_epoch: u16,
+    pub(crate) clock_epoch: u32,
     pub(crate) rng: PhaseRng,
     pub(crate) started: Instant,
     pub(crate) members: BTreeMap<NodeId, Member>,
@@ -123,7 +123,7 @@ impl Control {
         let mut rng = PhaseRng::new(seed);
         let first = rng.below(config.pulse_interval);
         Self {
-            clock_epoch: low_bits(rng.next()),
+            clock_epoch: epoch(rng.next()),
             row_seq: u32::from(low_bits(rng.next())),
             rounds: Rounds::new(&config, now + first),
             config,
@@ -240,7 +240,7 @@ impl Control {
     /// by all members.
     pub fn reset_clock(&mut self, clock: WallClock, now: Instant) {
         self.clock = clock;
-        self.clock_epoch = low_bits(self.rng.next());
+        self.clock_epoch = epoch(self.rng.next());
         self.members.values_mut().for_each(|member| member.reception = Default::default());
         self.whole_rows.clear();
         self.rounds.want(Change::Known);
@@ -565,6 +565,10 @@ pub enum PinError {
     /// No traffic goes there.
     #[error("paths to {0} are not watched")]
     NotWatched(NodeId),
+}
+
+fn epoch(random: u64) -> u32 {
+    u32::try_from(random >> 32).expect("32 bits are left")
 }
 
 fn low_bits(random: u64) -> u16 {

@@ -36,7 +36,7 @@ pub(crate) struct Reception {
     last_seq: u32,
     arrived: u64,
     counted: u32,
-    clock_epoch: u16,
+    clock_epoch: u32,
     interval: Duration,
     watch: SegmentWatch,
     changes: SegmentChanges,

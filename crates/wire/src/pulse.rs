@@ -40,7 +40,7 @@ use crate::sign::Signature;
 use crate::time::{Owd, Timestamp};
 
 /// Version of the layout.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Most observations in one pulse: each is about 20 octets, and paths in use are few.
 pub const OBSERVATIONS_MAX: usize = 8;
@@ -52,8 +52,8 @@ pub struct Pulse {
     pub sent: Timestamp,
     /// How well that clock is known.
     pub clock: ErrorEstimate,
-    /// Changes when that clock starts anew.
-    pub clock_epoch: u16,
+    /// See [`Row::clock_epoch`].
+    pub clock_epoch: u32,
     /// Counts the pulses from this sender to this receiver: gaps are losses.
     pub seq: u32,
     /// How often the sender pulses, in milliseconds.
@@ -244,7 +244,7 @@ impl Pulse {
         let pulse = Self {
             clock: ErrorEstimate::from_bits(u16::from_be_bytes(reader.array()?)),
             sent: Timestamp::from_nanos(u64::from_be_bytes(reader.array()?)),
-            clock_epoch: u16::from_be_bytes(reader.array()?),
+            clock_epoch: u32::from_be_bytes(reader.array()?),
             seq: reader.varint32()?,
             interval_ms: reader.varint32()?,
             holds: reader.varint32()?,

@@ -13,7 +13,7 @@ use crate::time::{Owd, Timestamp};
 pub const CELLS_MAX: usize = MEMBERS_MAX - 1;
 
 /// What the signature on a row speaks about.
-pub const ROW_DOMAIN: &str = "srwan row v1";
+pub const ROW_DOMAIN: &str = "srwan row v2";
 
 /// Resolution of a delay on the wire: 20 us, a fiftieth of the millisecond that W23 asks for; one
 /// octet then holds a change of 1.2 ms, two a change of 160 ms.
@@ -243,8 +243,9 @@ pub struct Row {
     pub interval_ms: u32,
     /// How well the measurer's clock is known.
     pub clock: ErrorEstimate,
-    /// Changes when the measurer's clock starts anew: delays of different epochs do not compare.
-    pub clock_epoch: u16,
+    /// Drawn when the measurer's clock starts anew: delays and numbers of different epochs do not compare. When it
+    /// had 16 bits, one boot in 65,536 drew that of the boot before, and its rows were taken for old (seed 13673).
+    pub clock_epoch: u32,
     cells: Vec<RowCell>,
 }
 
@@ -262,7 +263,7 @@ pub struct RowHeader {
     /// See [`Row::clock`].
     pub clock: ErrorEstimate,
     /// See [`Row::clock_epoch`].
-    pub clock_epoch: u16,
+    pub clock_epoch: u32,
 }
 
 impl Row {
@@ -331,7 +332,7 @@ impl Row {
             measured: Timestamp::from_nanos(u64::from_be_bytes(reader.array()?)),
             interval_ms: reader.varint32()?,
             clock: ErrorEstimate(u16::from_be_bytes(reader.array()?)),
-            clock_epoch: u16::from_be_bytes(reader.array()?),
+            clock_epoch: u32::from_be_bytes(reader.array()?),
         };
         let cells = read_cells(&mut reader)?;
         if !reader.0.is_empty() {

@@ -199,7 +199,7 @@ fn any_row(draw: &mut Draw, seq: u32) -> Row {
         measured: Timestamp::from_nanos(1_700_000_000_000_000_000 + draw.word() % 1_000_000_000),
         interval_ms: draw.below(60_000) + 1,
         clock: ErrorEstimate::from_bits(u16::from_be_bytes(draw.array())),
-        clock_epoch: u16::from_be_bytes(draw.array()),
+        clock_epoch: u32::from_be_bytes(draw.array()),
     };
     let cells = (2..14).filter_map(NodeId::new).filter(|_| draw.chance()).collect::<Vec<_>>();
     let cells = cells.into_iter().map(|from| RowCell::new(from, measured(draw))).collect();
