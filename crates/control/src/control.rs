@@ -83,6 +83,8 @@ pub struct Control {
     pub(crate) clock_epoch: u32,
     pub(crate) rng: PhaseRng,
     pub(crate) started: Instant,
+    /// When something was last handled.
+    pub(crate) turned: Instant,
     pub(crate) members: BTreeMap<NodeId, Member>,
     pub(crate) own_price: Option<u64>,
     pub(crate) quarantined: BTreeSet<NodeId>,
@@ -131,6 +133,7 @@ impl Control {
             clock,
             rng,
             started: now,
+            turned: now,
             members: BTreeMap::new(),
             own_price: None,
             quarantined: BTreeSet::new(),
@@ -285,6 +288,7 @@ impl Control {
         if !self.members.contains_key(&arrival.from) {
             return;
         }
+        self.notice_stall(now);
         match oam {
             Oam::Pulse(body) => self.handle_pulse(arrival, body, now),
             Oam::Probe(probe) => self.handle_probe(arrival, probe, now),
@@ -318,6 +322,7 @@ impl Control {
 
     /// Moves time on: everything that is due by `now` happens.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.notice_stall(now);
         self.run_rounds(now);
         self.run_greetings(now);
         if self.next_survey <= now {

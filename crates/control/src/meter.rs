@@ -261,6 +261,11 @@ impl PathMeter {
         self.conditions.jittery = self.jitter_ns > level && self.answered >= CONFIRMING_ANSWERS;
     }
 
+    /// What is out will neither be answered nor count as lost.
+    pub(crate) fn forget_in_flight(&mut self) {
+        self.in_flight.clear();
+    }
+
     /// The clock at one end started anew: past delays compare with nothing, what is lost or up
     /// stays known.
     pub(crate) fn forget_delays(&mut self) {

@@ -20,7 +20,23 @@ use crate::track::{HOP_SAMPLE_INTERVAL, HopFigures};
 /// The best way back to a headend is looked up again after this.
 const RETURN_AGE_MAX: Duration = Duration::from_secs(1);
 
+/// Who watches an endpoint has something to do every probe interval. Nothing done for so many of them means that the
+/// router stood still: stopped, suspended, or its machine too busy.
+const STALL_INTERVALS: u32 = 3;
+
 impl Control {
+    /// What was out while this router stood still says nothing of the paths: its answers were read late, and would make
+    /// the next silence look short beside them for many seconds (seed 15703).
+    pub(crate) fn notice_stall(&mut self, now: Instant) {
+        let stood_still = now.since(self.turned);
+        self.turned = now;
+        if stood_still > self.config.liveness.interval * STALL_INTERVALS {
+            let tracks =
+                self.endpoints.values_mut().flat_map(|watched| watched.tracks.values_mut());
+            tracks.for_each(|track| track.meter.forget_in_flight());
+        }
+    }
+
     /// Queues every probe that is due.
     pub(crate) fn run_probes(&mut self, now: Instant) {
         let interval = self.config.liveness.interval;

@@ -14,6 +14,7 @@
 //! arrives. That exposes nothing: what is paid is the lesser of the receipt and the endpoint's delivery.
 
 mod resting;
+mod stall;
 
 use super::shortfall::Shortfall;
 use super::{Hop, LaneFact, LanePhase, LaneRequest, PathKey, PayAction, Terms};
@@ -75,6 +76,7 @@ pub struct Payer {
     lanes: BTreeMap<LaneLabel, PaidLane>,
     refused: BTreeMap<PathKey, Instant>,
     out: VecDeque<PayAction>,
+    ticked: Instant,
 }
 
 /// One lane, as people see it.
@@ -140,7 +142,7 @@ impl Payer {
     #[must_use]
     pub fn new(me: NodeId, account: AccountSecret, chain: ChainId) -> Self {
         let (lanes, refused, out) = (BTreeMap::new(), BTreeMap::new(), VecDeque::new());
-        Self { me, account, chain, lanes, refused, out }
+        Self { me, account, chain, lanes, refused, out, ticked: Instant::ZERO }
     }
 
     /// The chain became known.
@@ -226,6 +228,7 @@ impl Payer {
 
     /// Does what time asks for. `sent` tells how many octets the data plane sent under a label.
     pub fn tick(&mut self, now: Instant, sent: impl Fn(LaneLabel) -> Octets) {
+        self.forgive_pause(now);
         self.refused.retain(|_, until| *until > now);
         let labels: Vec<_> = self.lanes.keys().copied().collect();
         for label in labels {

@@ -145,6 +145,23 @@ fn a_dead_path_is_left_within_a_second() {
     assert!(waits[2] <= Duration::from_millis(700), "median {:?} of {waits:?}", waits[2]);
 }
 
+/// Found by the swarm (seed 15703): answers that waited while their headend stood still had round trips of seconds, and
+/// the deaths after that were seen seconds later.
+#[test]
+fn a_path_that_dies_after_its_headend_stood_still_is_left_within_a_second() {
+    for seed in 20..23 {
+        let mut world = five(seed);
+        world.run(secs(15) + Duration::from_millis(37 * seed));
+        world.stall(0, secs(4));
+        world.run(secs(4) + Duration::from_millis(200));
+        let onset = world.now();
+        world.link(0, 4, Link { up: false, ..Link::with_owd_ms(80) });
+        world.run(secs(3));
+        let wait = first_engaged(&world, 0, onset).expect("the path was left").since(onset);
+        assert!(wait <= secs(1), "seed {seed}: left after {wait:?}");
+    }
+}
+
 #[test]
 fn two_sites_without_a_direct_path_reach_each_other_over_relays() {
     let mut world = World::new(&WorldConfig::new(4), 3);
