@@ -1,8 +1,9 @@
 //! The gate: every check in one run, each timed, with a table at the end.
 //!
 //! A failed step does not stop the others, so one run tells everything that is wrong. A step that cannot run on this
-//! machine is skipped with its reason. One target folder and one profile serve all steps but the counting of
-//! instructions, which builds what it counts in release; `--release` has simulations, stories and the soak so, too.
+//! machine is skipped with its reason. The simulations run beside the stories of the lab, which mostly wait. One target
+//! folder and one profile serve all steps but the counting of instructions, which builds what it counts in release;
+//! `--release` has simulations, stories and the soak so, too.
 
 mod callgrind;
 pub mod cargo;
@@ -14,6 +15,7 @@ mod soak;
 mod ui;
 mod xdp;
 
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -34,23 +36,31 @@ pub enum Outcome {
 struct Step {
     name: &'static str,
     run: fn(Profile) -> Result<Outcome>,
+    /// The next step runs at the same time: this one takes what time the other leaves.
+    is_background: bool,
+}
+
+impl Step {
+    const fn new(name: &'static str, run: fn(Profile) -> Result<Outcome>) -> Self {
+        Self { name, run, is_background: false }
+    }
 }
 
 /// In the order of their cost: what fails fast stands first.
 const STEPS: &[Step] = &[
-    Step { name: "fmt", run: |_| cargo::fmt() },
-    Step { name: "tidy", run: |_| tidy::run(tidy::Mode::Check).map(|()| Outcome::Passed) },
-    Step { name: "purity", run: |_| purity::run().map(|()| Outcome::Passed) },
-    Step { name: "xdp", run: |_| xdp::run() },
-    Step { name: "clippy", run: |_| cargo::clippy() },
-    Step { name: "doc", run: |_| cargo::doc() },
-    Step { name: "fuzz", run: |_| cargo::fuzz() },
-    Step { name: "ui", run: |_| ui::run() },
-    Step { name: "test", run: |_| cargo::test() },
-    Step { name: "sim", run: simulation::run },
-    Step { name: "lab", run: lab::run },
-    Step { name: "soak", run: soak::run },
-    Step { name: "callgrind", run: |_| callgrind::run() },
+    Step::new("fmt", |_| cargo::fmt()),
+    Step::new("tidy", |_| tidy::run(tidy::Mode::Check).map(|()| Outcome::Passed)),
+    Step::new("purity", |_| purity::run().map(|()| Outcome::Passed)),
+    Step::new("xdp", |_| xdp::run()),
+    Step::new("clippy", |_| cargo::clippy()),
+    Step::new("doc", |_| cargo::doc()),
+    Step::new("fuzz", |_| cargo::fuzz()),
+    Step::new("ui", |_| ui::run()),
+    Step::new("test", |_| cargo::test()),
+    Step { is_background: true, ..Step::new("sim", simulation::run) },
+    Step::new("lab", lab::run),
+    Step::new("soak", soak::run),
+    Step::new("callgrind", |_| callgrind::run()),
 ];
 
 struct Row {
@@ -68,8 +78,9 @@ pub fn run(options: &[&str]) -> Result<()> {
         return Ok(());
     }
     let (steps, profile) = chosen(options)?;
-    let rows: Vec<Row> = steps.into_iter().map(|step| take(step, profile)).collect();
-    summarise(&rows)
+    let start = Instant::now();
+    let rows = take_all(&steps, profile);
+    summarise(&rows, start.elapsed())
 }
 
 fn chosen(options: &[&str]) -> Result<(Vec<&'static Step>, Profile)> {
@@ -95,6 +106,26 @@ fn chosen(options: &[&str]) -> Result<(Vec<&'static Step>, Profile)> {
     Ok((STEPS.iter().filter(keep).collect(), profile))
 }
 
+fn take_all(steps: &[&Step], profile: Profile) -> Vec<Row> {
+    thread::scope(|scope| {
+        let (mut rows, mut background) = (Vec::new(), None);
+        for step in steps.iter().copied() {
+            if step.is_background {
+                rows.extend(background.replace(scope.spawn(move || take(step, profile))).map(join));
+                continue;
+            }
+            rows.push(take(step, profile));
+            rows.extend(background.take().map(join));
+        }
+        rows.extend(background.map(join));
+        rows
+    })
+}
+
+fn join(step: ScopedJoinHandle<'_, Row>) -> Row {
+    step.join().expect("a step that panics is a bug of the gate")
+}
+
 fn take(step: &Step, profile: Profile) -> Row {
     println!("\n=== {} ===", step.name);
     let start = Instant::now();
@@ -114,12 +145,11 @@ fn word_for(result: &Result<Outcome>) -> String {
 }
 
 /// Prints the table, and as the last line the sum of all tests, for whoever reads logs by machine.
-fn summarise(rows: &[Row]) -> Result<()> {
+fn summarise(rows: &[Row], total: Duration) -> Result<()> {
     println!("\nstep       seconds  result");
     for row in rows {
         println!("{:<9} {:>8.1}  {}", row.name, row.took.as_secs_f64(), word_for(&row.result));
     }
-    let total: Duration = rows.iter().map(|row| row.took).sum();
     println!("{:<9} {:>8.1}", "all", total.as_secs_f64());
     let tallies = rows.iter().filter_map(|row| match &row.result {
         Ok(Outcome::Tested(tally)) => Some(*tally),
@@ -133,4 +163,25 @@ fn summarise(rows: &[Row]) -> Result<()> {
         return Ok(());
     }
     bail!("failed: {}", failed.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Barrier;
+
+    /// Two steps that wait for one another end only if they run at the same time.
+    #[test]
+    fn a_background_step_runs_beside_the_next_one() {
+        static MEETING: Barrier = Barrier::new(2);
+        let meet = |_| {
+            MEETING.wait();
+            Ok(Outcome::Passed)
+        };
+        let first = Step { is_background: true, ..Step::new("first", meet) };
+        let last = Step { is_background: true, ..Step::new("last", |_| bail!("wrong")) };
+        let rows = take_all(&[&first, &Step::new("second", meet), &last], Profile::Dev);
+        let told: Vec<_> = rows.iter().map(|row| (row.name, row.result.is_ok())).collect();
+        assert_eq!(told, [("second", true), ("first", true), ("last", false)]);
+    }
 }
